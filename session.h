@@ -1,0 +1,312 @@
+/*
+ * session.h - the SMTP and LMTP engine: one session, without any I/O.
+ *
+ * Bytes from the client go in with session_input(), replies come out of
+ * session_output(), and everything that has to be decided is asked of the
+ * embedding program through the hooks.  The engine has no descriptor, no
+ * clock and no allocator: all its memory is the struct that the caller owns,
+ * so that a process can run one session or ten thousand.
+ *
+ *	session_init(&s, &config, &hooks, arg);
+ *	for (;;) {
+ *		write out what session_output() has, session_sent();
+ *		switch (session_want(&s)) {
+ *		case SESSION_INPUT:  read; session_input();	break;
+ *		case SESSION_ANSWER: decide; session_answer();	break;
+ *		case SESSION_TLS:    handshake; session_tls();	break;
+ *		case SESSION_CLOSE:  return;
+ *		}
+ *	}
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Limits.  RFC 5321 section 4.5.3.1 gives minima and asks for more where that
+ * is possible; a command line has 512 octets there, to which the extensions
+ * add: SIZE 26 (RFC 1870), BODY 17 (6152, 3030), SMTPUTF8 10 (6531), AUTH 500
+ * (4954), DSN 628 (3461), MT-PRIORITY 15 (6710).
+ */
+#define SESSION_LINE_MAX	2048	/* a command line, CRLF included */
+#define SESSION_AUTH_MAX	12288	/* an AUTH line (RFC 4954 section 4) */
+#define SESSION_NAME_MAX	255	/* a domain; a HELO name */
+#define SESSION_LOCAL_MAX	255	/* a local part: VERP and SRS pass 64 */
+#define SESSION_PATH_MAX	512	/* local part, @ and domain */
+#define SESSION_TEXT_MAX	200	/* the text of a hook's reply */
+#define SESSION_MECH_MAX	20	/* a SASL mechanism's name (RFC 4422) */
+#define SESSION_OUTPUT_SIZE	4096
+
+/*
+ * The service extensions.  config.extensions says which of them may be used;
+ * what EHLO announces and what is accepted both follow from it.
+ */
+#define SESSION_PIPELINING	(1u << 0)	/* RFC 2920 */
+#define SESSION_SIZE		(1u << 1)	/* RFC 1870 */
+#define SESSION_8BITMIME	(1u << 2)	/* RFC 6152 */
+#define SESSION_STATUSCODES	(1u << 3)	/* RFC 2034 */
+#define SESSION_STARTTLS	(1u << 4)	/* RFC 3207 */
+#define SESSION_AUTH		(1u << 5)	/* RFC 4954 */
+#define SESSION_CHUNKING	(1u << 6)	/* RFC 3030 */
+#define SESSION_BINARYMIME	(1u << 7)	/* RFC 3030, with CHUNKING only */
+#define SESSION_SMTPUTF8	(1u << 8)	/* RFC 6531, with 8BITMIME only */
+#define SESSION_DSN		(1u << 9)	/* RFC 3461 */
+#define SESSION_LIMITS		(1u << 10)	/* RFC 9422 */
+#define SESSION_MT_PRIORITY	(1u << 11)	/* RFC 6710 */
+#define SESSION_HELP		(1u << 12)	/* RFC 1869 registers the keyword */
+
+struct session_config {
+	const char	*hostname;	/* in the banner and in EHLO's answer */
+	unsigned	 extensions;	/* SESSION_PIPELINING | ... */
+	bool		 lmtp;		/* LHLO and a reply a recipient (RFC 2033) */
+	bool		 lf;		/* pass the body with LF line ends */
+	bool		 tls_required;	/* 530 until TLS (RFC 3207 section 4) */
+	bool		 auth_required;	/* MAIL: 530 until AUTH (RFC 4954) */
+	bool		 auth_cleartext;	/* AUTH outside TLS as well */
+	uint64_t	 max_size;	/* octets of a message; 0 in any of */
+	unsigned	 max_recipients;	/* these: no limit */
+	unsigned	 max_messages;	/* accepted or refused, a session */
+	unsigned	 max_errors;	/* commands answered 5xx */
+	unsigned	 max_junk;	/* commands that lead nowhere */
+	unsigned	 max_auth_failures;
+	unsigned	 max_hops;	/* Received fields */
+};
+
+/*
+ * What a hook says.  A refusal has its own code (400 to 599), enhanced status
+ * code (RFC 3463, e.g. "5.1.1") and text; NULL or a code out of range gives
+ * the engine's own.  The strings are copied before the hook's caller goes on,
+ * cleaned of all that is not printable ASCII and cut at SESSION_TEXT_MAX.
+ * An acceptance may give a text as well.
+ */
+enum session_answer_kind {
+	SESSION_ACCEPT,
+	SESSION_REFUSE,
+	SESSION_LATER,		/* session_answer() will tell */
+	SESSION_CHALLENGE	/* auth only: go on with 334 */
+};
+
+struct session_verdict {
+	enum session_answer_kind kind;
+	int		 code;
+	const char	*status;
+	const char	*text;
+};
+
+/*
+ * A transaction's parameters, as validated.  All strings are in the form in
+ * which the client gave them, NUL-terminated, without control characters, and
+ * last until the hook returns; NULL: not given.
+ */
+enum session_body {
+	SESSION_BODY_NONE, SESSION_BODY_7BIT, SESSION_BODY_8BIT,
+	SESSION_BODY_BINARY
+};
+
+struct session_mail {
+	const char	*path;		/* reverse-path: local@domain or "" */
+	uint64_t	 size;		/* as declared, or 0 */
+	enum session_body body;
+	bool		 utf8;		/* SMTPUTF8 */
+	const char	*auth;		/* AUTH=, still xtext; "<>": nobody */
+	const char	*ret;		/* FULL or HDRS */
+	const char	*envid;		/* still xtext */
+	int		 priority;	/* MT-PRIORITY, -9 to 9; 0 if not given */
+};
+
+struct session_rcpt {
+	const char	*path;		/* forward-path: local@domain, */
+					/* or "postmaster" in any case */
+	const char	*notify;	/* as given: NEVER or SUCCESS,... */
+	const char	*orcpt;		/* addr-type;xtext */
+};
+
+/*
+ * One step of a SASL exchange.  The engine does the framing of RFC 4954, the
+ * base64 and the cancelling; what the octets mean is the hook's.
+ */
+struct session_sasl {
+	const char	*mechanism;	/* in upper case, from mechanisms() */
+	bool		 first;		/* first call of an exchange */
+	bool		 have_input;	/* false: first call, no initial response */
+	const unsigned char *input;	/* the client's response, decoded */
+	size_t		 input_len;
+	unsigned char	*challenge;	/* SESSION_CHALLENGE: to be filled in */
+	size_t		 challenge_size;
+	size_t		 challenge_len;
+};
+
+/*
+ * The hooks.  Each may be NULL: then everything is accepted and nobody is told.
+ * Those that return a verdict may answer SESSION_LATER; arg is session_init()'s.
+ *
+ *	helo	a HELO, EHLO or LHLO with a valid name
+ *	mail	a new transaction
+ *	rcpt	one more recipient
+ *	data	DATA or the first BDAT: the last moment to refuse before the
+ *		message itself
+ *	body	a piece of the message, un-dotted, lines ending as config.lf
+ *		says; a slice of session_input()'s buffer.  Of a message that
+ *		is going to be refused there may be no more calls
+ *	end	the whole message, size octets on the wire (CRLF, un-dotted):
+ *		250 means that it is safe.  In LMTP called once for each accepted
+ *		recipient, counted from 0; in SMTP once, with recipient 0
+ *	reset	the transaction is over, however it ended; called once for each
+ *		that got as far as mail
+ *	verify	VRFY or EXPN (expand): an acceptance's text is the answer
+ *	starttls	454 instead of 220 if this refuses
+ *	mechanisms	the SASL mechanisms that may be used now, separated by
+ *		blanks; NULL or "": none.  Must last until the next call
+ *	auth	one step of an exchange
+ *	auth_end	the exchange is over without a verdict (cancelled, cut):
+ *		forget it
+ *	command	each command line, for a log; secret: nothing of it is safe to
+ *		show, and line is then "AUTH" or "*"
+ *	reply	each reply line, for a log
+ *	event	something the program may want to count or log
+ */
+enum session_event {
+	SESSION_EV_ERRORS,	/* closing: too many errors */
+	SESSION_EV_JUNK,	/* closing: too many commands that lead nowhere */
+	SESSION_EV_AUTH,	/* closing: too many failed authentications */
+	SESSION_EV_HTTP,	/* closing: the client speaks HTTP */
+	SESSION_EV_GLUED,	/* closing: bytes sent along with STARTTLS */
+	SESSION_EV_BDAT,	/* closing: a BDAT whose size is not known */
+	SESSION_EV_QUIT,	/* closing: QUIT */
+	SESSION_EV_REFUSED	/* the engine refused a message by itself */
+};
+
+struct session_hooks {
+	struct session_verdict (*helo)(void *arg, const char *name);
+	struct session_verdict (*mail)(void *arg, const struct session_mail *);
+	struct session_verdict (*rcpt)(void *arg, const struct session_rcpt *);
+	struct session_verdict (*data)(void *arg);
+	void		(*body)(void *arg, const char *, size_t);
+	struct session_verdict (*end)(void *arg, uint64_t size,
+			    unsigned recipient);
+	void		(*reset)(void *arg);
+	struct session_verdict (*verify)(void *arg, const char *what,
+			    bool expand);
+	struct session_verdict (*starttls)(void *arg);
+	const char	*(*mechanisms)(void *arg);
+	struct session_verdict (*auth)(void *arg, struct session_sasl *);
+	void		(*auth_end)(void *arg);
+	void		(*command)(void *arg, const char *line, bool secret);
+	void		(*reply)(void *arg, const char *line, size_t);
+	void		(*event)(void *arg, enum session_event, const char *why);
+};
+
+/* What the engine needs next; the output is to be flushed before each. */
+enum session_want {
+	SESSION_INPUT,		/* session_input() */
+	SESSION_FLUSH,		/* room for replies: session_sent() */
+	SESSION_ANSWER,		/* session_answer() */
+	SESSION_TLS,		/* a handshake, then session_tls() */
+	SESSION_CLOSE		/* nothing: close the connection */
+};
+
+/* The parts below are the engine's own; the struct is here for its size. */
+
+enum session_state {
+	STATE_COMMAND,		/* reading command lines */
+	STATE_DATA,		/* reading a message up to CRLF.CRLF */
+	STATE_CHUNK,		/* reading the octets of a BDAT */
+	STATE_SASL,		/* reading the answer to a 334 */
+	STATE_END,		/* giving LMTP's replies one by one */
+	STATE_TLS,		/* waiting for session_tls() */
+	STATE_CLOSED
+};
+
+struct session_transaction {
+	unsigned	 recipients;	/* accepted */
+	unsigned	 reported;	/* of them, answered at LMTP's end */
+	unsigned	 hops;
+	unsigned	 header_seen;	/* octets of a field name matched */
+	uint64_t	 size;
+	uint64_t	 chunk;		/* octets left of this BDAT */
+	int		 refusal;	/* reply id: why the engine refuses */
+	enum session_body body;
+	unsigned char	 data;		/* state of the body's scanner */
+	unsigned char	 header;	/* state of the header's scanner */
+	bool		 mail;		/* MAIL was accepted */
+	bool		 message;	/* DATA or a first BDAT was accepted */
+	bool		 by_bdat;
+	bool		 last;		/* BDAT LAST */
+	bool		 utf8;
+};
+
+struct session {
+	const struct session_config *config;
+	const struct session_hooks *hooks;
+	void		*arg;
+	enum session_state state;
+	struct session_transaction tx;
+	int		 pending;	/* what session_answer() is about */
+	unsigned	 messages, errors, junk, auth_failures;
+	bool		 greeted;	/* HELO, EHLO or LHLO was accepted */
+	bool		 esmtp;		/* EHLO or LHLO */
+	bool		 helo_esmtp;	/* what the pending one asks for */
+	bool		 tls;
+	bool		 authenticated;
+	bool		 eating;	/* a bad line, already answered */
+	bool		 cr;		/* the last byte of the line was CR */
+	char		 helo[SESSION_NAME_MAX + 1];
+	char		 helo_new[SESSION_NAME_MAX + 1];
+	char		 mechanism[SESSION_MECH_MAX + 1];
+	size_t		 out_start, out_len;
+	char		 out[SESSION_OUTPUT_SIZE];
+	size_t		 line_len;
+	char		 line[SESSION_AUTH_MAX + 1];
+};
+
+/*
+ * Start a session: the banner is in the output.  config, hooks and the strings
+ * in them must outlive it.  Implicit TLS: call session_tls() right after.
+ */
+void	session_init(struct session *, const struct session_config *,
+	    const struct session_hooks *, void *arg);
+
+/*
+ * Feed len octets.  Returns how many were taken: fewer if session_want() is no
+ * longer SESSION_INPUT, and what is left is to be given again when it is.
+ * After STARTTLS nothing may be left: hand it over all the same, and the
+ * engine closes (RFC 3207 section 4.2; the class of CVE-2011-0411).
+ */
+size_t	session_input(struct session *, const char *, size_t len);
+
+/* The replies not sent yet, and how many octets of them were sent. */
+size_t	session_output(const struct session *, const char **);
+void	session_sent(struct session *, size_t);
+
+enum session_want session_want(const struct session *);
+
+/* The verdict of the hook that answered SESSION_LATER. */
+void	session_answer(struct session *, struct session_verdict);
+/* The same for auth with a challenge of len octets, at most 4096. */
+void	session_challenge(struct session *, const unsigned char *, size_t len);
+
+/*
+ * TLS is up (RFC 3207 section 4.2): all that was said in clear is forgotten.
+ */
+void	session_tls(struct session *);
+
+/*
+ * The program ends the session: "421 hostname text" goes out, after it the
+ * engine takes nothing more.  status such as "4.4.2".
+ */
+void	session_shutdown(struct session *, const char *status, const char *text);
+/* The client is gone: as shutdown, without a word. */
+void	session_hangup(struct session *);
+
+/* Of the client's last accepted greeting; "" before. */
+const char *session_helo(const struct session *);
+/*
+ * The protocol for Received (RFC 3848, RFC 6531 section 4.3): SMTP, ESMTP,
+ * ESMTPS, ESMTPSA, UTF8SMTP, LMTP ...
+ */
+const char *session_protocol(const struct session *);
+
+#endif

@@ -37,6 +37,7 @@
 #define SESSION_LOCAL_MAX	255	/* a local part: VERP and SRS pass 64 */
 #define SESSION_PATH_MAX	512	/* local part, @ and domain */
 #define SESSION_TEXT_MAX	200	/* the text of a hook's reply */
+#define SESSION_CHALLENGE_MAX	512	/* octets, before base64 */
 #define SESSION_MECH_MAX	20	/* a SASL mechanism's name (RFC 4422) */
 #define SESSION_OUTPUT_SIZE	4096
 
@@ -224,13 +225,12 @@ struct session_transaction {
 	unsigned	 recipients;	/* accepted */
 	unsigned	 reported;	/* of them, answered at LMTP's end */
 	unsigned	 hops;
-	unsigned	 header_seen;	/* octets of a field name matched */
-	uint64_t	 size;
-	uint64_t	 chunk;		/* octets left of this BDAT */
-	int		 refusal;	/* reply id: why the engine refuses */
+	uint64_t	 size;		/* octets on the wire, un-dotted */
+	int		 refusal;	/* reply: why the engine refuses it */
 	enum session_body body;
 	unsigned char	 data;		/* state of the body's scanner */
-	unsigned char	 header;	/* state of the header's scanner */
+	unsigned char	 column;	/* how much of a field name matched */
+	bool		 header_over;
 	bool		 mail;		/* MAIL was accepted */
 	bool		 message;	/* DATA or a first BDAT was accepted */
 	bool		 by_bdat;
@@ -245,20 +245,22 @@ struct session {
 	enum session_state state;
 	struct session_transaction tx;
 	int		 pending;	/* what session_answer() is about */
+	uint64_t	 chunk;		/* octets left of this BDAT */
+	int		 chunk_refusal;	/* reply: why it is only swallowed */
 	unsigned	 messages, errors, junk, auth_failures;
 	bool		 greeted;	/* HELO, EHLO or LHLO was accepted */
 	bool		 esmtp;		/* EHLO or LHLO */
 	bool		 helo_esmtp;	/* what the pending one asks for */
 	bool		 tls;
 	bool		 authenticated;
+	bool		 more;		/* input follows the line at hand */
 	bool		 eating;	/* a bad line, already answered */
 	bool		 cr;		/* the last byte of the line was CR */
 	char		 helo[SESSION_NAME_MAX + 1];
 	char		 helo_new[SESSION_NAME_MAX + 1];
 	char		 mechanism[SESSION_MECH_MAX + 1];
-	size_t		 out_start, out_len;
+	size_t		 out_len, line_len;
 	char		 out[SESSION_OUTPUT_SIZE];
-	size_t		 line_len;
 	char		 line[SESSION_AUTH_MAX + 1];
 };
 
@@ -285,7 +287,7 @@ enum session_want session_want(const struct session *);
 
 /* The verdict of the hook that answered SESSION_LATER. */
 void	session_answer(struct session *, struct session_verdict);
-/* The same for auth with a challenge of len octets, at most 4096. */
+/* The same for auth with a challenge. */
 void	session_challenge(struct session *, const unsigned char *, size_t len);
 
 /*

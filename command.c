@@ -1,0 +1,621 @@
+/*
+ * command.c - the verbs: one table that says everything about each, and a
+ * function for each that does it.
+ */
+#include "engine.h"
+
+#include <string.h>
+
+#include "address.h"
+
+/* When a verb may be used, and what with; see forbidden(). */
+#define V_HELO		(1u << 0)	/* only after a greeting */
+#define V_NO_ARG	(1u << 1)
+#define V_ARG		(1u << 2)	/* needs an argument */
+#define V_JUNK		(1u << 3)	/* leads nowhere: counted */
+#define V_CLEAR		(1u << 4)	/* even where TLS is required */
+#define V_SMTP		(1u << 5)	/* not in LMTP */
+#define V_LMTP		(1u << 6)	/* only there */
+#define V_PAYLOAD	(1u << 7)	/* octets follow even if it is refused */
+
+struct verb {
+	const char	*name;
+	unsigned	 flags;
+	enum reply	 (*run)(struct session *, char *arg);
+};
+
+static enum reply
+greet(struct session *s, const char *name, bool esmtp)
+{
+	if (!address_helo(name))
+		return R_HELO_NAME;
+	memcpy(s->helo_new, name, strlen(name) + 1);
+	s->helo_esmtp = esmtp;
+	engine_ask(s, ASK_HELO, engine_hook(s, helo, name));
+	return R_NONE;
+}
+
+static enum reply
+cmd_helo(struct session *s, char *arg)
+{
+	return greet(s, arg, false);
+}
+
+static enum reply
+cmd_ehlo(struct session *s, char *arg)
+{
+	return greet(s, arg, true);
+}
+
+/* keyword "FROM:" or "TO:" in any case; what follows it, or NULL. */
+static char *
+after_keyword(char *p, const char *keyword)
+{
+	for (; *keyword != '\0'; keyword++, p++)
+		if (*p != *keyword && (*p & ~0x20) != *keyword)
+			return NULL;
+	return p;
+}
+
+/* FROM:<path> [parameters]: the parameters, or NULL. */
+static char *
+parse_path(char *arg, const char *keyword, struct address *a)
+{
+	char *p = after_keyword(arg, keyword);
+
+	if (p == NULL || (p = address_path(p, a)) == NULL)
+		return NULL;
+	if (*p == '\0')
+		return p;
+	return *p == ' ' ? p + 1 : NULL;
+}
+
+static enum reply
+cmd_mail(struct session *s, char *arg)
+{
+	struct session_mail m = { 0 };
+	struct address a;
+	enum reply why;
+	char *p;
+
+	if (s->tx.mail)
+		return R_NESTED_MAIL;
+	if (s->config->auth_required && !s->authenticated)
+		return R_AUTH_REQUIRED;
+	if (s->config->max_messages != 0 &&
+	    s->messages >= s->config->max_messages)
+		return R_TOO_MANY_MESSAGES;
+	p = parse_path(arg, "FROM:", &a);
+	if (p == NULL || (*a.text != '\0' && strchr(a.text, '@') == NULL))
+		return R_MAIL_SYNTAX;
+	m.path = a.text;
+	if ((why = parameter_mail(s, p, &m)) != R_NONE)
+		return why;
+	if (a.utf8 && !m.utf8)
+		return R_NEEDS_UTF8;
+	s->tx.body = m.body;
+	s->tx.utf8 = m.utf8;
+	engine_ask(s, ASK_MAIL, engine_hook(s, mail, &m));
+	return R_NONE;
+}
+
+static enum reply
+cmd_rcpt(struct session *s, char *arg)
+{
+	struct session_rcpt r = { 0 };
+	struct address a;
+	enum reply why;
+	char *p;
+
+	if (!s->tx.mail || s->tx.message)
+		return R_MAIL_FIRST;
+	p = parse_path(arg, "TO:", &a);
+	if (p == NULL || *a.text == '\0')
+		return R_RCPT_SYNTAX;
+	r.path = a.text;
+	if ((why = parameter_rcpt(s, p, &r)) != R_NONE)
+		return why;
+	if (a.utf8 && !s->tx.utf8)
+		return R_NEEDS_UTF8;
+	if (engine_over(s->tx.recipients + 1, s->config->max_recipients))
+		return R_TOO_MANY_RECIPIENTS;
+	engine_ask(s, ASK_RCPT, engine_hook(s, rcpt, &r));
+	return R_NONE;
+}
+
+static enum reply
+cmd_data(struct session *s, char *arg)
+{
+	(void)arg;
+	if (!s->tx.mail)
+		return R_MAIL_FIRST;
+	if (s->tx.by_bdat)
+		return R_MIXED;		/* RFC 3030 section 2 */
+	if (s->tx.body == SESSION_BODY_BINARY)
+		return R_USE_BDAT;	/* RFC 3030 section 3 */
+	if (s->tx.recipients == 0)
+		return R_NO_RECIPIENTS;
+	engine_ask(s, ASK_DATA, engine_hook(s, data));
+	return R_NONE;
+}
+
+/* size ["LAST"] */
+static bool
+parse_chunk(struct session *s, char *arg, uint64_t *size)
+{
+	char *last = arg == NULL ? NULL : strchr(arg, ' ');
+
+	s->tx.last = false;
+	if (last != NULL) {
+		*last++ = '\0';
+		s->tx.last = after_keyword(last, "LAST") == last + 4 &&
+		    last[4] == '\0';
+		if (!s->tx.last)
+			return false;
+	}
+	return parameter_number(arg, size);
+}
+
+/*
+ * chunk_refusal is what forbidden() had against it.  When it can't be known
+ * how much follows, there is no way to go on but to end the session.
+ */
+static enum reply
+cmd_bdat(struct session *s, char *arg)
+{
+	uint64_t size;
+	enum reply why = (enum reply)s->chunk_refusal;
+
+	if (!parse_chunk(s, arg, &size)) {
+		engine_event(s, SESSION_EV_BDAT, reply_text(R_BDAT_SYNTAX));
+		reply(s, R_BDAT_SYNTAX);
+		engine_close(s);
+		return R_NONE;
+	}
+	if (why == R_NONE && !engine_offers(s, SESSION_CHUNKING))
+		why = R_NOT_OFFERED;
+	if (why == R_NONE && !s->tx.mail)
+		why = R_MAIL_FIRST;
+	if (why == R_NONE && s->tx.recipients == 0)
+		why = R_NO_RECIPIENTS;
+	s->chunk = size;
+	s->chunk_refusal = (int)why;
+	if (why == R_NONE && !s->tx.message)
+		engine_ask(s, ASK_BDAT, engine_hook(s, data));
+	else
+		chunk_start(s, size, why);
+	return R_NONE;
+}
+
+static enum reply
+cmd_rset(struct session *s, char *arg)
+{
+	(void)arg;
+	engine_end_transaction(s);
+	return R_OK;
+}
+
+static enum reply
+cmd_noop(struct session *s, char *arg)
+{
+	(void)s;
+	(void)arg;
+	return R_OK;
+}
+
+static enum reply
+cmd_quit(struct session *s, char *arg)
+{
+	(void)arg;
+	engine_event(s, SESSION_EV_QUIT, "quit");
+	reply(s, R_CLOSING);
+	engine_close(s);
+	return R_NONE;
+}
+
+/* VRFY and EXPN; RFC 6531 section 3.7.4.2 gives them a parameter. */
+static enum reply
+verify(struct session *s, char *arg, bool expand)
+{
+	static const char keyword[] = " SMTPUTF8";
+	size_t n = strlen(arg);
+	const char *p;
+
+	if (n >= sizeof keyword && engine_offers(s, SESSION_SMTPUTF8) &&
+	    after_keyword(arg + n - (sizeof keyword - 1), keyword) != NULL)
+		arg[n - (sizeof keyword - 1)] = '\0';
+	else
+		for (p = arg; *p != '\0'; p++)
+			if ((unsigned char)*p >= 0x80)
+				return R_NEEDS_UTF8;
+	for (p = arg; *p != '\0'; )
+		if ((unsigned char)*p < 0x80)
+			p++;
+		else if (address_utf8(p) > 0)
+			p += address_utf8(p);
+		else
+			return R_PARAMETER_VALUE;
+	engine_ask(s, ASK_VERIFY, engine_hook(s, verify, arg, expand));
+	return R_NONE;
+}
+
+static enum reply
+cmd_vrfy(struct session *s, char *arg)
+{
+	return verify(s, arg, false);
+}
+
+static enum reply
+cmd_expn(struct session *s, char *arg)
+{
+	return s->hooks->verify == NULL ? R_OBSOLETE : verify(s, arg, true);
+}
+
+static enum reply
+cmd_starttls(struct session *s, char *arg)
+{
+	(void)arg;
+	if (s->tls)
+		return R_TLS_ALREADY;
+	if (!(s->config->extensions & SESSION_STARTTLS))
+		return R_NOT_OFFERED;
+	if (!s->esmtp)
+		return R_EHLO_FIRST;
+	if (s->more) {
+		engine_event(s, SESSION_EV_GLUED, reply_text(R_GLUED));
+		reply(s, R_GLUED);
+		engine_close(s);
+		return R_NONE;
+	}
+	engine_ask(s, ASK_STARTTLS, engine_hook(s, starttls));
+	return R_NONE;
+}
+
+static enum reply
+cmd_http(struct session *s, char *arg)
+{
+	(void)arg;
+	engine_event(s, SESSION_EV_HTTP, reply_text(R_HTTP) + 1);
+	reply(s, R_HTTP);
+	engine_close(s);
+	return R_NONE;
+}
+
+static enum reply
+cmd_obsolete(struct session *s, char *arg)
+{
+	(void)s;
+	(void)arg;
+	return R_OBSOLETE;
+}
+
+static enum reply	cmd_help(struct session *, char *);
+
+static const struct verb verbs[] = {
+	{ "HELO",	V_ARG | V_JUNK | V_CLEAR | V_SMTP,	cmd_helo },
+	{ "EHLO",	V_ARG | V_JUNK | V_CLEAR | V_SMTP,	cmd_ehlo },
+	{ "LHLO",	V_ARG | V_JUNK | V_CLEAR | V_LMTP,	cmd_ehlo },
+	{ "MAIL",	V_HELO | V_ARG,				cmd_mail },
+	{ "RCPT",	V_HELO | V_ARG,				cmd_rcpt },
+	{ "DATA",	V_HELO | V_NO_ARG,			cmd_data },
+	{ "BDAT",	V_HELO | V_PAYLOAD,			cmd_bdat },
+	{ "RSET",	V_NO_ARG | V_JUNK,			cmd_rset },
+	{ "NOOP",	V_JUNK | V_CLEAR,			cmd_noop },
+	{ "QUIT",	V_NO_ARG | V_CLEAR,			cmd_quit },
+	{ "VRFY",	V_ARG | V_JUNK,				cmd_vrfy },
+	{ "EXPN",	V_ARG | V_JUNK,				cmd_expn },
+	{ "HELP",	V_JUNK,					cmd_help },
+	{ "STARTTLS",	V_HELO | V_NO_ARG | V_CLEAR,		cmd_starttls },
+	{ "AUTH",	V_HELO | V_ARG,				sasl_start },
+	{ "SEND",	0,					cmd_obsolete },
+	{ "SOML",	0,					cmd_obsolete },
+	{ "SAML",	0,					cmd_obsolete },
+	{ "TURN",	0,					cmd_obsolete },
+	/* A browser that was sent here, or worse (ALPACA). */
+	{ "GET",	V_CLEAR,				cmd_http },
+	{ "POST",	V_CLEAR,				cmd_http },
+	{ "PUT",	V_CLEAR,				cmd_http },
+	{ "HEAD",	V_CLEAR,				cmd_http },
+	{ "PATCH",	V_CLEAR,				cmd_http },
+	{ "DELETE",	V_CLEAR,				cmd_http },
+	{ "TRACE",	V_CLEAR,				cmd_http },
+	{ "OPTIONS",	V_CLEAR,				cmd_http },
+	{ "CONNECT",	V_CLEAR,				cmd_http },
+	{ "PRI",	V_CLEAR,				cmd_http },
+	{ "HOST:",	V_CLEAR,				cmd_http },
+};
+
+/* The verbs that are of use, after the flags of the table. */
+static enum reply
+cmd_help(struct session *s, char *arg)
+{
+	char list[SESSION_TEXT_MAX] = "Commands:";
+	size_t i, n, len = strlen(list);
+
+	(void)arg;
+	for (i = 0; verbs[i].run != cmd_obsolete; i++) {
+		if (verbs[i].flags & (s->config->lmtp ? V_SMTP : V_LMTP))
+			continue;
+		n = strlen(verbs[i].name);
+		list[len++] = ' ';
+		memcpy(list + len, verbs[i].name, n + 1);
+		len += n;
+	}
+	reply_line(s, 214, '-', list);
+	return R_HELP;
+}
+
+/* The verb that begins the line; *arg: what follows its blank, or NULL. */
+static const struct verb *
+find_verb(char *line, char **arg)
+{
+	size_t i, n = strcspn(line, " ");
+	char *end;
+
+	for (i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+		end = after_keyword(line, verbs[i].name);
+		if (end == NULL || (size_t)(end - line) != n)
+			continue;
+		*arg = *end == ' ' ? end + 1 : NULL;
+		return &verbs[i];
+	}
+	return NULL;
+}
+
+/* Why the verb may not be used here and so, or R_NONE. */
+static enum reply
+forbidden(struct session *s, const struct verb *v, const char *arg)
+{
+	if (v == NULL || v->flags & (s->config->lmtp ? V_SMTP : V_LMTP))
+		return R_UNKNOWN;
+	if (v->flags & V_NO_ARG && arg != NULL)
+		return R_NO_ARGUMENT;
+	if (v->flags & V_ARG && arg == NULL)
+		return R_ARGUMENT;
+	if (s->config->tls_required && !s->tls && !(v->flags & V_CLEAR))
+		return R_TLS_REQUIRED;
+	if (v->flags & V_HELO && !s->greeted)
+		return R_HELO_FIRST;
+	if (v->flags & V_JUNK && engine_over(++s->junk, s->config->max_junk))
+		return R_TOO_MUCH_JUNK;
+	return R_NONE;
+}
+
+static enum reply
+run(struct session *s, const struct verb *v, char *arg)
+{
+	enum reply why = forbidden(s, v, arg);
+
+	if (v != NULL && v->flags & V_PAYLOAD) {
+		s->chunk_refusal = (int)why;
+		why = R_NONE;
+	}
+	return why == R_NONE ? v->run(s, arg) : why;
+}
+
+/*
+ * White space at the end is to be tolerated (RFC 5321 section 4.1.1), any other
+ * between words is not.
+ */
+void
+command_line(struct session *s, char *line)
+{
+	static const struct {
+		enum reply		why;
+		enum session_event	event;
+	} ends[] = {
+		{ R_TOO_MUCH_JUNK, SESSION_EV_JUNK },
+		{ R_TOO_MANY_MESSAGES, SESSION_EV_JUNK },
+		{ R_TOO_MANY_FAILURES, SESSION_EV_AUTH },
+	};
+	const struct verb *v;
+	size_t i, n = strlen(line);
+	enum reply why;
+	char *arg = NULL;
+
+	while (n > 0 && line[n - 1] == ' ')
+		line[--n] = '\0';
+	v = find_verb(line, &arg);
+	if (s->hooks->command != NULL)
+		s->hooks->command(s->arg, v != NULL && v->run == sasl_start ?
+		    "AUTH" : line, v != NULL && v->run == sasl_start);
+	why = run(s, v, arg);
+	reply(s, why);
+	for (i = 0; i < sizeof ends / sizeof ends[0]; i++)
+		if (why == ends[i].why) {
+			engine_event(s, ends[i].event, reply_text(why) + 1);
+			engine_close(s);
+		}
+}
+
+static char *
+append(char *p, const char *text)
+{
+	size_t n = strlen(text);
+
+	memcpy(p, text, n + 1);
+	return p + n;
+}
+
+static char *
+append_number(char *p, uint64_t number)
+{
+	char digits[20];
+	size_t n = 0;
+
+	do {
+		digits[n++] = (char)('0' + number % 10);
+	} while ((number /= 10) > 0);
+	while (n > 0)
+		*p++ = digits[--n];
+	*p = '\0';
+	return p;
+}
+
+static char *
+limits_of(const struct session *s, char *p)
+{
+	if (s->config->max_recipients != 0)
+		p = append_number(append(p, " RCPTMAX="),
+		    s->config->max_recipients);
+	if (s->config->max_messages != 0)
+		p = append_number(append(p, " MAILMAX="),
+		    s->config->max_messages);
+	return p;
+}
+
+static char *
+size_of(const struct session *s, char *p)
+{
+	return append_number(append(p, " "), s->config->max_size);
+}
+
+/* More than fit were never made; what is too long is cut. */
+static char *
+mechanisms_of(const struct session *s, char *p)
+{
+	const char *list = s->hooks->mechanisms(s->arg);
+	size_t n = strlen(list);
+
+	p = append(p, " ");
+	if (n > SESSION_TEXT_MAX)
+		n = SESSION_TEXT_MAX;
+	memcpy(p, list, n);
+	p[n] = '\0';
+	return p + n;
+}
+
+static const struct {
+	unsigned	 extension;
+	const char	*keyword;
+	char		*(*arguments)(const struct session *, char *);
+} keywords[] = {
+	{ SESSION_PIPELINING,	"PIPELINING",		NULL },
+	{ SESSION_SIZE,		"SIZE",			size_of },
+	{ SESSION_8BITMIME,	"8BITMIME",		NULL },
+	{ SESSION_STARTTLS,	"STARTTLS",		NULL },
+	{ SESSION_AUTH,		"AUTH",			mechanisms_of },
+	{ SESSION_CHUNKING,	"CHUNKING",		NULL },
+	{ SESSION_BINARYMIME,	"BINARYMIME",		NULL },
+	{ SESSION_SMTPUTF8,	"SMTPUTF8",		NULL },
+	{ SESSION_DSN,		"DSN",			NULL },
+	{ SESSION_MT_PRIORITY,	"MT-PRIORITY",		NULL },
+	{ SESSION_LIMITS,	"LIMITS",		limits_of },
+	{ SESSION_STATUSCODES,	"ENHANCEDSTATUSCODES",	NULL },
+	{ SESSION_HELP,		"HELP",			NULL },
+};
+
+#define NKEYWORDS	(sizeof keywords / sizeof keywords[0])
+
+/* Each line waits until it is known whether it is the last. */
+static void
+announce(struct session *s)
+{
+	char line[SESSION_NAME_MAX + SESSION_TEXT_MAX], *p;
+	size_t i;
+
+	append(line, s->config->hostname);
+	for (i = 0; i < NKEYWORDS; i++) {
+		if (!engine_offers(s, keywords[i].extension))
+			continue;
+		reply_line(s, 250, '-', line);
+		p = append(line, keywords[i].keyword);
+		if (keywords[i].arguments != NULL)
+			keywords[i].arguments(s, p);
+	}
+	reply_line(s, 250, ' ', line);
+}
+
+/* EHLO and HELO end a transaction as RSET does (RFC 5321 section 4.1.4). */
+static void
+greeted(struct session *s, const struct session_verdict *v)
+{
+	if (v->kind != SESSION_ACCEPT) {
+		reply_verdict(s, v, R_HELO, R_REFUSED);
+		return;
+	}
+	engine_end_transaction(s);
+	memcpy(s->helo, s->helo_new, sizeof s->helo);
+	s->greeted = true;
+	s->esmtp = s->helo_esmtp;
+	if (s->esmtp)
+		announce(s);
+	else
+		reply(s, R_HELO);
+}
+
+static void
+mailed(struct session *s, const struct session_verdict *v)
+{
+	s->tx.mail = v->kind == SESSION_ACCEPT;
+	if (!s->tx.mail)
+		engine_end_transaction(s);
+	reply_verdict(s, v, R_MAIL, R_REFUSED);
+}
+
+static void
+started(struct session *s, const struct session_verdict *v)
+{
+	if (v->kind != SESSION_ACCEPT) {
+		engine_end_transaction(s);
+		reply_verdict(s, v, R_START_INPUT, R_LOCAL_ERROR);
+		return;
+	}
+	reply(s, R_START_INPUT);
+	data_start(s);
+}
+
+/* A refused first BDAT is answered before its octets are swallowed. */
+static void
+chunked(struct session *s, const struct session_verdict *v)
+{
+	if (v->kind == SESSION_ACCEPT) {
+		chunk_start(s, s->chunk, R_NONE);
+		return;
+	}
+	engine_end_transaction(s);
+	reply_verdict(s, v, R_CHUNK, R_LOCAL_ERROR);
+	if (s->state != STATE_CLOSED)
+		chunk_start(s, s->chunk, R_SAID);
+}
+
+static void
+secured(struct session *s, const struct session_verdict *v)
+{
+	if (v->kind != SESSION_ACCEPT) {
+		reply_verdict(s, v, R_STARTTLS, R_NO_TLS_NOW);
+		return;
+	}
+	reply(s, R_STARTTLS);
+	s->state = STATE_TLS;
+}
+
+void
+command_answered(struct session *s, enum question what,
+    const struct session_verdict *v)
+{
+	switch (what) {
+	case ASK_HELO:
+		greeted(s, v);
+		break;
+	case ASK_MAIL:
+		mailed(s, v);
+		break;
+	case ASK_RCPT:
+		s->tx.recipients += v->kind == SESSION_ACCEPT;
+		reply_verdict(s, v, R_RCPT, R_REFUSED_RCPT);
+		break;
+	case ASK_DATA:
+		started(s, v);
+		break;
+	case ASK_BDAT:
+		chunked(s, v);
+		break;
+	case ASK_VERIFY:
+		reply_verdict(s, v, R_VERIFY, R_REFUSED_RCPT);
+		break;
+	default:
+		secured(s, v);
+		break;
+	}
+}

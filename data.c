@@ -1,0 +1,283 @@
+/*
+ * data.c - the message itself, by DATA or BDAT: where it ends, what is wrong
+ * with it, and its octets as slices of the caller's buffer.
+ *
+ * Only CR LF . CR LF ends DATA.  A CR or LF that is not half of a CRLF is no
+ * line end to us and may be one to the next program, which is all that SMTP
+ * smuggling needs: such a message is read to its real end and refused.
+ */
+#include "engine.h"
+
+#include <string.h>
+
+enum data_state {
+	D_LINE,		/* at the start of a line */
+	D_DOT,		/* after a dot there */
+	D_DOT_CR,	/* and a CR after that */
+	D_TEXT,		/* inside a line */
+	D_CR,		/* after a CR there */
+	D_END		/* the final CRLF was seen */
+};
+
+#define COLUMN_MISS	255	/* this line is no Received field */
+
+/*
+ * Trace fields are counted to break mail loops (RFC 5321 section 6.3); nothing
+ * else of the message is looked at.
+ */
+static void
+count_hops(struct session_transaction *tx, const char *p, size_t n)
+{
+	static const char name[] = "received:";
+
+	for (; n > 0 && !tx->header_over; p++, n--) {
+		if (*p == '\n') {
+			tx->header_over = tx->column == 0;
+			tx->column = 0;
+		} else if (*p == '\r')
+			continue;
+		else if (tx->column < sizeof name - 1 &&
+		    (*p == name[tx->column] || (*p | 0x20) == name[tx->column]))
+			tx->hops += ++tx->column == sizeof name - 1;
+		else
+			tx->column = COLUMN_MISS;
+	}
+}
+
+static void
+emit(struct session *s, const char *p, size_t n)
+{
+	if (n == 0 || s->tx.refusal != R_NONE)
+		return;
+	if (!s->tx.header_over)
+		count_hops(&s->tx, p, n);
+	if (engine_over(s->tx.hops, s->config->max_hops))
+		s->tx.refusal = R_LOOP;
+	else if (s->hooks->body != NULL)
+		s->hooks->body(s->arg, p, n);
+}
+
+static void
+refuse(struct session_transaction *tx, enum reply why)
+{
+	if (tx->refusal == R_NONE)
+		tx->refusal = why;
+}
+
+/* What an octet makes of the state; dots: whether a lone one is the end. */
+static enum data_state
+step(struct session_transaction *tx, enum data_state state, char c, bool dots)
+{
+	bool after_cr = state == D_CR || state == D_DOT_CR;
+
+	if (c == '\n' && after_cr)
+		return state == D_DOT_CR ? D_END : D_LINE;
+	if (after_cr || c == '\n' || c == '\0')
+		refuse(tx, R_BARE);
+	if (c == '\r')
+		return state == D_DOT ? D_DOT_CR : D_CR;
+	if (c == '.' && state == D_LINE && dots)
+		return D_DOT;
+	return D_TEXT;
+}
+
+/*
+ * Is every CR in here followed by a LF, every LF preceded by a CR, and no NUL?
+ * A CR at the end is not judged.  No branch, so that the compiler makes it a
+ * few vector instructions for 16 octets: the price of looking at each of them.
+ */
+static bool
+is_clean(const char *p, size_t n, bool after_cr)
+{
+	unsigned char bad = n > 0 && (after_cr != (*p == '\n') || *p == '\0');
+	size_t i;
+
+	for (i = 1; i < n; i++)
+		bad |= (unsigned char)((p[i - 1] == '\r') ^ (p[i] == '\n')) |
+		    (unsigned char)(p[i] == '\0');
+	return bad == 0;
+}
+
+/* How far the text goes that step() need not see. */
+static size_t
+text_run(const char *p, size_t n, bool clean)
+{
+	const char *cr;
+	size_t i;
+
+	if (clean) {
+		cr = memchr(p, '\r', n);
+		return cr == NULL ? n : (size_t)(cr - p);
+	}
+	for (i = 0; i < n && p[i] != '\r' && p[i] != '\n' && p[i] != '\0'; i++)
+		;
+	return i;
+}
+
+/*
+ * Octets of text: slices go out between what is dropped, which is the stuffed
+ * dots, the end, and in LF form the CRs.  Returns the octets used.
+ */
+static size_t
+scan(struct session *s, const char *p, size_t n, bool dots)
+{
+	struct session_transaction *tx = &s->tx;
+	enum data_state state = tx->data;
+	bool clean = is_clean(p, n, state == D_CR || state == D_DOT_CR);
+	size_t i = 0, from = 0;
+
+	while (i < n && state != D_END) {
+		if (state == D_TEXT) {
+			i += text_run(p + i, n - i, clean);
+			if (i == n)
+				break;
+		}
+		state = step(tx, state, p[i], dots);
+		if (state == D_DOT || state == D_DOT_CR || state == D_END ||
+		    (state == D_CR && s->config->lf)) {
+			emit(s, p + from, i - from);
+			from = i + 1;
+		}
+		tx->size -= state == D_DOT;
+		i++;
+	}
+	emit(s, p + from, i - from);
+	tx->data = (unsigned char)state;
+	tx->size += i;
+	return i;
+}
+
+/* Of the size so far, extra octets are not the message's. */
+static void
+check_size(struct session *s, unsigned extra)
+{
+	if (s->config->max_size != 0 &&
+	    s->tx.size > s->config->max_size + extra)
+		refuse(&s->tx, R_TOO_BIG);
+}
+
+void
+data_start(struct session *s)
+{
+	s->tx.data = D_LINE;
+	s->tx.message = true;
+	s->state = STATE_DATA;
+}
+
+size_t
+data_input(struct session *s, const char *p, size_t n)
+{
+	size_t used = scan(s, p, n, true);
+
+	if (s->tx.data != D_END) {
+		check_size(s, 2);	/* the CRLF of the final one */
+		return used;
+	}
+	s->tx.size -= 2;
+	check_size(s, 0);
+	s->state = STATE_END;
+	data_finish(s);
+	return used;
+}
+
+/*
+ * A BDAT that is refused is read to its last octet all the same, or its text
+ * would be run as commands, and answered once.
+ */
+void
+chunk_start(struct session *s, uint64_t size, enum reply refusal)
+{
+	if (!s->tx.by_bdat)
+		s->tx.data = D_TEXT;
+	s->chunk = size;
+	s->chunk_refusal = (int)refusal;
+	if (refusal == R_NONE) {
+		s->tx.by_bdat = true;
+		s->tx.message = true;
+	}
+	s->state = STATE_CHUNK;
+	if (size == 0)
+		chunk_input(s, "", 0);
+}
+
+static void
+chunk_end(struct session *s)
+{
+	enum reply why = (enum reply)s->chunk_refusal;
+
+	s->state = STATE_COMMAND;
+	if (why == R_NONE && s->tx.last && s->tx.data == D_CR &&
+	    s->tx.body != SESSION_BODY_BINARY)
+		refuse(&s->tx, R_BARE);
+	if (why == R_NONE && s->tx.last) {
+		s->state = STATE_END;
+		data_finish(s);
+		return;
+	}
+	if (why == R_NONE)
+		why = (enum reply)s->tx.refusal;
+	/* After a failed one the transaction is over (RFC 3030 section 2). */
+	if (why != R_NONE)
+		engine_end_transaction(s);
+	reply(s, why == R_NONE ? R_CHUNK : why);
+}
+
+size_t
+chunk_input(struct session *s, const char *p, size_t n)
+{
+	if (n > s->chunk)
+		n = (size_t)s->chunk;
+	s->chunk -= n;
+	if (s->chunk_refusal == R_NONE) {
+		if (s->tx.body == SESSION_BODY_BINARY) {
+			s->tx.size += n;
+			emit(s, p, n);
+		} else if (n > 0)
+			scan(s, p, n, false);
+		check_size(s, 0);
+	}
+	if (s->chunk == 0)
+		chunk_end(s);
+	return n;
+}
+
+/*
+ * The end of a message: one reply in SMTP, one a recipient in LMTP (RFC 2033
+ * section 4.2).  Called again when there is room, and after each verdict.
+ */
+void
+data_finish(struct session *s)
+{
+	unsigned total = s->config->lmtp ? s->tx.recipients : 1;
+	struct session_verdict v = engine_accept;
+
+	while (s->state == STATE_END && s->pending == ASK_NOTHING) {
+		if (s->tx.reported == total) {
+			s->messages++;
+			s->state = STATE_COMMAND;
+			engine_end_transaction(s);
+			return;
+		}
+		if (!reply_room(s))
+			return;
+		if (s->tx.refusal == R_NONE && s->hooks->end != NULL)
+			v = s->hooks->end(s->arg, s->tx.size, s->tx.reported);
+		engine_ask(s, ASK_END, v);
+	}
+}
+
+void
+data_answered(struct session *s, const struct session_verdict *v)
+{
+	if (s->tx.refusal != R_NONE) {
+		if (s->tx.reported == 0)
+			engine_event(s, SESSION_EV_REFUSED,
+			    reply_text((enum reply)s->tx.refusal));
+		reply(s, (enum reply)s->tx.refusal);
+	} else {
+		reply_verdict(s, v, R_MESSAGE, R_REFUSED);
+		if (v->kind == SESSION_ACCEPT)
+			s->junk = 0;
+	}
+	s->tx.reported++;
+}

@@ -1,0 +1,87 @@
+/*
+ * engine.h - what the engine's own files share: session.c (input, output and
+ * the public interface), command.c (the verbs), parameter.c (of MAIL and RCPT),
+ * data.c (messages), sasl.c (the framing of AUTH).
+ */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include "session.h"
+
+/* Every reply of the engine's own; the table is in reply.c. */
+enum reply {
+	R_NONE,		/* nothing against it; nothing to say */
+	R_SAID,		/* refused, and a hook's words said so */
+	R_BANNER, R_CLOSING, R_OK, R_HELO, R_MAIL, R_RCPT, R_STARTTLS,
+	R_HELP, R_VERIFY, R_AUTHENTICATED, R_START_INPUT, R_MESSAGE, R_CHUNK,
+	R_NO_TLS_NOW, R_AUTH_BROKEN, R_LOCAL_ERROR, R_TOO_MANY_RECIPIENTS,
+	R_HTTP, R_TOO_MANY_ERRORS, R_TOO_MUCH_JUNK, R_TOO_MANY_MESSAGES,
+	R_TOO_MANY_FAILURES,
+	R_LINE_TOO_LONG, R_CONTROL, R_UNKNOWN, R_OBSOLETE, R_NOT_OFFERED,
+	R_NO_ARGUMENT, R_ARGUMENT, R_HELO_NAME, R_MAIL_SYNTAX, R_RCPT_SYNTAX,
+	R_PARAMETER_SYNTAX, R_PARAMETER, R_PARAMETER_TWICE, R_PARAMETER_VALUE,
+	R_HELO_FIRST, R_MAIL_FIRST, R_NESTED_MAIL, R_NO_RECIPIENTS,
+	R_EHLO_FIRST, R_TLS_ALREADY, R_GLUED, R_AUTH_ALREADY, R_AUTH_IN_MAIL,
+	R_USE_BDAT, R_MIXED, R_BDAT_SYNTAX,
+	R_TLS_REQUIRED, R_AUTH_REQUIRED, R_AUTH_NEEDS_TLS, R_MECHANISM,
+	R_BASE64, R_CANCELLED, R_AUTH_LINE, R_CREDENTIALS,
+	R_NEEDS_UTF8, R_TOO_BIG, R_BARE, R_LOOP, R_REFUSED_RCPT, R_REFUSED
+};
+
+/* What a hook was asked; its verdict goes on there. */
+enum question {
+	ASK_NOTHING, ASK_HELO, ASK_MAIL, ASK_RCPT, ASK_DATA, ASK_BDAT, ASK_END,
+	ASK_VERIFY, ASK_STARTTLS, ASK_AUTH
+};
+
+/* reply.c */
+void	reply(struct session *, enum reply);
+/* The same with lines before the last, for HELP and EHLO. */
+void	reply_line(struct session *, int code, char separator,
+	    const char *text);
+void	reply_verdict(struct session *, const struct session_verdict *,
+	    enum reply accepted, enum reply refused);
+void	reply_status(struct session *, int code, const char *status,
+	    const char *text);
+/* 334 with a challenge in base64. */
+void	reply_challenge(struct session *, const char *);
+bool	reply_room(const struct session *);
+const char *reply_text(enum reply);
+
+/* session.c */
+void	engine_ask(struct session *, enum question, struct session_verdict);
+void	engine_event(struct session *, enum session_event, const char *why);
+void	engine_close(struct session *);
+void	engine_end_transaction(struct session *);
+bool	engine_offers(const struct session *, unsigned extension);
+bool	engine_over(unsigned count, unsigned limit);	/* 0: never */
+extern const struct session_verdict engine_accept;
+#define engine_hook(s, name, ...)					\
+	((s)->hooks->name != NULL ?					\
+	    (s)->hooks->name((s)->arg, ##__VA_ARGS__) : engine_accept)
+
+/* command.c */
+void	command_line(struct session *, char *line);
+void	command_answered(struct session *, enum question,
+	    const struct session_verdict *);
+
+/* parameter.c: R_NONE, or why the parameters are refused. */
+enum reply parameter_mail(struct session *, char *, struct session_mail *);
+enum reply parameter_rcpt(struct session *, char *, struct session_rcpt *);
+/* A decimal number with nothing around it; false on overflow, too. */
+bool	parameter_number(const char *, uint64_t *);
+
+/* data.c */
+void	data_start(struct session *);
+size_t	data_input(struct session *, const char *, size_t);
+size_t	chunk_input(struct session *, const char *, size_t);
+void	chunk_start(struct session *, uint64_t, enum reply refusal);
+void	data_finish(struct session *);	/* replies, as far as there is room */
+void	data_answered(struct session *, const struct session_verdict *);
+
+/* sasl.c */
+enum reply sasl_start(struct session *, char *);
+void	sasl_line(struct session *, char *, size_t);
+void	sasl_answered(struct session *, const struct session_verdict *);
+
+#endif

@@ -21,7 +21,7 @@
 
 enum tls_mode { TLS_AUTO, TLS_OFF, TLS_OFFER, TLS_REQUIRE, TLS_IMPLICIT };
 enum auth_mode { AUTH_AUTO, AUTH_OFF, AUTH_OFFER, AUTH_REQUIRE };
-enum log_target { LOG_AUTO, LOG_STDERR, LOG_SYSLOG, LOG_OFF };
+enum log_target { LOGTO_AUTO, LOGTO_STDERR, LOGTO_SYSLOG, LOGTO_OFF };
 
 #define TLS_CERTS_MAX	8
 
@@ -34,12 +34,15 @@ struct settings {
 	char		*recipients;
 	char		*policy;
 	char		*policy_end;
+	bool		 policy_fail_accept;	/* no answer: accept, not 451 */
+	char		*recipient_delimiter;	/* characters; NULL: none */
 	enum tls_mode	 tls;
 	char		*tls_cert[TLS_CERTS_MAX];
 	char		*tls_key[TLS_CERTS_MAX];
 	char		*tls_ticket_key;
 	char		*tls_priority;
 	char		*tls_client_ca;
+	bool		 tls_client_require;
 	enum auth_mode	 auth;
 	char		*auth_file;
 	char		**auth_program;
@@ -60,6 +63,7 @@ struct settings {
 	unsigned	 disable;	/* SESSION_SIZE | ... */
 	enum log_target	 log;
 	bool		 log_debug;
+	bool		 sandbox;
 };
 
 /* The defaults, without a look at the machine. */
@@ -81,6 +85,7 @@ struct tls_info {
 	const char	*protocol;	/* "TLSv1.3"; NULL: no TLS */
 	const char	*cipher;	/* "TLS_AES_256_GCM_SHA384" */
 	const char	*client;	/* verified client certificate's subject */
+	const char	*name;		/* the subject's common name, or "" */
 	const char	*verify;	/* "ok", "none" or why it failed */
 };
 
@@ -96,15 +101,20 @@ struct connection {
 	char		 id[17];	/* of the session, for logs and names */
 	char		 addr[64];	/* address, or "local"; IPv6 with zone */
 	char		 port[6];	/* or "" */
+	char		 server_addr[64];	/* from a PROXY header, or "" */
+	char		 server_port[6];
 	char		 user[256];	/* authenticated, or "" */
 	struct tls_info	 tls;
 	unsigned	 messages;	/* transactions so far */
+	unsigned	 accepted;	/* of them */
+	const char	*reason;	/* of the end, for the log */
 
 	/* The transaction, valid from MAIL to reset. */
 	char		 sender[SESSION_PATH_MAX + 1];
 	struct recipients recipients;
 	enum session_body body;
 	bool		 utf8;
+	uint64_t	 declared;	/* SIZE= of MAIL, or 0 */
 };
 
 /*
@@ -115,6 +125,20 @@ struct connection {
  */
 ssize_t	conn_read(void *, size_t);
 int	conn_write(const void *, size_t);	/* all of it, or -1 */
+void	conn_open(const struct settings *);
+void	conn_close(void);		/* close_notify, inside TLS */
+bool	conn_stopped(void);		/* SIGTERM came */
+/* Load module, certificates and keys: 0, or -1 with the reason logged. */
+int	conn_tls_load(const struct settings *);
+/* The handshake, after conn_tls_load(): from here on there is only TLS. */
+int	conn_tls_start(struct tls_info *);
+const struct tls_module *conn_tls_module(char *err, size_t);
+/* Channel binding of the TLS session (RFC 9266): its length, or -1. */
+int	conn_tls_binding(unsigned char *, size_t);
+
+/* module.c: the address of a symbol, or NULL with the reason in err. */
+const void *module_open(const char *file, const char *symbol, char *err,
+	    size_t);
 
 /* log.c: one event a line, key=value. */
 
@@ -142,34 +166,109 @@ struct session_verdict deliver_end(struct connection *, unsigned recipient);
 void	deliver_reset(void);		/* drop what was not delivered */
 /* -t: what is wrong with spool and exec, on standard error; count of it. */
 int	deliver_check(const struct settings *);
-/* The trace header and the envelope lines above it; "\n" line ends. */
-size_t	deliver_header(struct connection *, unsigned recipient, char *, size_t);
 
-/* policy.c: recipients and policy servers. */
+/* recipients.c: the list of those who get mail here. */
 
+/* Accept, 550 5.1.1, or 451 if the list cannot be read. */
+struct session_verdict recipients_check(struct connection *, const char *path);
+/* -t: what is wrong with the list, on standard error; count of it. */
+int	recipients_test(const struct settings *);
+
+/* policy.c: Postfix's policy servers. */
+
+/* One more recipient; called after recipients_check(). */
 struct session_verdict policy_rcpt(struct connection *, const char *path);
+/* The message, once a transaction: later calls get the same answer. */
 struct session_verdict policy_end(struct connection *, uint64_t size);
+/* Header lines that the server asked for, each ended by "\n"; or NULL. */
+const char *policy_prepend(size_t *len);
+/* Accept the message and throw it away. */
+bool	policy_discard(void);
+void	policy_reset(void);		/* the transaction is over */
+/* -t: what is wrong with the settings, on standard error; count of it. */
 int	policy_check(const struct settings *);
 
-/* auth.c: is a user who they say they are? */
+/* One answer of a policy server, without the blank line that ends it. */
+struct policy_answer {
+	struct session_verdict verdict;
+	const char	*fault;		/* not understood: why */
+	const char	*prepend;	/* a header line, without its end */
+	const char	*note;		/* to be logged, or NULL */
+	bool		 discard;
+	char		 status[12];
+	char		 text[1024];
+};
+/* Takes len octets of any kind. */
+void	policy_parse(const char *, size_t len, bool utf8,
+	    struct policy_answer *);
 
-/* What may be offered now, or NULL.  tls: under TLS. */
-const char *auth_mechanisms(struct connection *);
-struct session_verdict auth_step(struct connection *, struct session_sasl *);
-void	auth_end(void);
-int	auth_check(const struct settings *);
+/*
+ * auth.c: is a user who they say they are?  A module as well: it needs
+ * GnuTLS's hashes and libcrypt, and AUTH nearly always happens inside TLS.
+ */
+struct auth_module {
+	/* What may be offered now, or NULL; looks for TLS in conn->tls. */
+	const char *(*mechanisms)(struct connection *);
+	/* Sets conn->user on success.  Wrong credentials take their time. */
+	struct session_verdict (*step)(struct connection *,
+		    struct session_sasl *);
+	void	 (*end)(void);		/* forget the exchange */
+	/* -t: what is wrong with the sources, on standard error; count. */
+	int	 (*check)(const struct settings *);
+};
+#define AUTH_MODULE_SYMBOL "smtpd_auth_module"
+
+/* ask.c: the connection to a policy server, kept for the session. */
+
+/*
+ * The length of the answer, with one of the two line ends that end it; or -1.
+ * errno is EALREADY if it was too slow in this transaction already.
+ */
+ssize_t	ask(const char *address, const char *question, size_t,
+	    char *answer, size_t, unsigned seconds);
+void	ask_reset(void);		/* the transaction is over */
+int	ask_check(const char *address);	/* can it be reached? */
+
+/* sandbox.c: what the process gives up. */
+
+/* Before the client's first octet; what can't be had is logged. */
+void	sandbox_enter(struct connection *);
+/* -t: says on standard error what this kernel lacks; 0: it works without. */
+int	sandbox_check(const struct settings *);
 
 /* proxy.c: the header of haproxy's PROXY protocol, v1 and v2. */
 
-/* Reads it and sets addr and port; 0, or -1 with the reason logged. */
+/*
+ * Reads the header and nothing behind it, sets addr and port.  0, or -1 with
+ * the reason logged; or -1 and nothing logged if the peer was gone before the
+ * first octet, as a health check is.
+ */
 int	proxy_read(struct connection *);
+
+#define PROXY_MAX	536	/* octets of a header; v1: 107 */
+
+struct proxy_header {
+	bool		 known;		/* false: keep the socket's address */
+	char		 addr[64], port[6];	/* of the client */
+	char		 server_addr[64], server_port[6];
+};
+/*
+ * How many octets of the header are missing at the least: 0 if it is complete,
+ * -1 if this is none.
+ */
+int	proxy_need(const unsigned char *, size_t len);
+/* A complete header; 0 or -1. */
+int	proxy_parse(const unsigned char *, size_t len, struct proxy_header *);
 
 /*
  * tls.c: GnuTLS, in a module of its own that is only loaded when TLS starts,
  * since loading it costs more than a whole session without.
  */
 struct tls_module {
-	/* Load certificates and keys; NULL with the reason in err. */
+	/*
+	 * Load certificates and keys; NULL with the reason in err.  With a
+	 * bad tls-ticket-key there are just no tickets, and err says why.
+	 */
 	void	*(*open)(const struct settings *, char *err, size_t);
 	/* read and write: the client's descriptors, as conn_read(). */
 	int	 (*handshake)(void *, ssize_t (*read)(void *, size_t),

@@ -1,0 +1,240 @@
+# Makefile - GNU make.  Objects are in build/; `make check` ends with the line
+# "N passed, N failed".
+
+VERSION	= 0.1.0
+
+PREFIX	= /usr/local
+SBINDIR	= $(PREFIX)/sbin
+LIBDIR	= $(PREFIX)/lib
+MODDIR	= $(LIBDIR)/smtpd
+INCDIR	= $(PREFIX)/include
+MANDIR	= $(PREFIX)/share/man
+UNITDIR	= $(PREFIX)/lib/systemd/system
+DOCDIR	= $(PREFIX)/share/doc/smtpd
+
+# make run
+PORT	= 2525
+MAIL	= mail
+
+CC	= gcc
+CFLAGS	= -O2 -g
+
+# Sources.  tls.so and auth.so are loaded when a session first needs them; the
+# engine is also a library.
+ENGINE	= session.c command.c parameter.c address.c data.c sasl.c reply.c
+PROGRAM	= smtpd.c conn.c log.c module.c settings.c deliver.c spool.c exec.c \
+	  policy.c ask.c recipients.c proxy.c sandbox.c
+TLS	= tls.c
+AUTH	= auth.c scram.c passwd.c checkpw.c
+TOOLS	= $(wildcard t/*.c)
+MAN8	= smtpd.8
+MAN5	= smtpd.conf.5
+MAN3	= session.3
+UNITS	= $(wildcard *.socket *.service)
+
+# What Debian calls what is needed: to build, to run `make run`, to test, and
+# for the slow tests with real servers.
+BUILD_PACKAGES = \
+	libbsd-dev \
+	libc6-dev \
+	libcrypt-dev \
+	libgnutls28-dev \
+	pkg-config
+RUN_PACKAGES = \
+	curl \
+	ucspi-tcp-ipv6
+TEST_PACKAGES = \
+	bats \
+	gnutls-bin \
+	iproute2 \
+	ipsvd \
+	libssl-dev \
+	mandoc \
+	msmtp \
+	openbsd-inetd \
+	openssl \
+	parallel \
+	postfix \
+	python3 \
+	socat \
+	swaks \
+	systemd \
+	valgrind
+FULL_PACKAGES =
+
+WARNINGS = -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wsign-compare -Wshadow -Wcast-qual -Wformat=2 \
+	-Wwrite-strings -Wvla -Werror
+HARDEN	= -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	-fstack-clash-protection -fcf-protection
+SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+
+PKGCONFIG = pkg-config
+BSD_CFLAGS := $(shell $(PKGCONFIG) --cflags libbsd-overlay 2>/dev/null)
+# A shared libbsd would cost each start 0.1 ms.
+BSD_LIBS := -Wl,-Bstatic \
+	$(shell $(PKGCONFIG) --static --libs libbsd-overlay 2>/dev/null) \
+	-Wl,-Bdynamic
+TLS_CFLAGS := $(shell $(PKGCONFIG) --cflags gnutls 2>/dev/null)
+TLS_LIBS := $(shell $(PKGCONFIG) --libs gnutls 2>/dev/null)
+
+BASE	= -std=gnu11 $(WARNINGS) $(BSD_CFLAGS) $(TLS_CFLAGS) -MMD -MP \
+	-DMODULE_DIR='"$(MODDIR)"' -I.
+LINK	= -Wl,-z,relro,-z,now -Wl,-O1 -Wl,--as-needed
+COMPILE	= $(CC) $(BASE) $(HARDEN) $(CFLAGS) $(CPPFLAGS)
+COMPILE_ASAN = $(CC) $(BASE) $(SANITIZE) $(CPPFLAGS)
+
+objects = $(patsubst %.c,$(1)/%.o,$(2))
+
+all: smtpd tls.so auth.so libsession.a
+
+# The program.  Its functions are visible to the modules.
+smtpd: $(call objects,build,$(PROGRAM)) libsession.a
+	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -pie -rdynamic -o $@ $^ $(BSD_LIBS)
+
+libsession.a: $(call objects,build,$(ENGINE))
+	rm -f $@
+	$(AR) rcs $@ $^
+
+tls.so: $(call objects,build/pic,$(TLS))
+	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -shared -o $@ $^ $(TLS_LIBS) -lbsd
+
+auth.so: $(call objects,build/pic,$(AUTH))
+	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -shared -o $@ $^ $(TLS_LIBS) \
+	    -lcrypt $(BSD_LIBS)
+
+# The same with sanitizers.
+asan: build/asan/smtpd
+
+build/asan/smtpd: $(call objects,build/asan,$(PROGRAM)) \
+    build/asan/libsession.a build/asan/tls.so build/asan/auth.so
+	$(CC) $(SANITIZE) -rdynamic -o $@ $(filter %.o %.a,$^) $(BSD_LIBS)
+
+build/asan/libsession.a: $(call objects,build/asan,$(ENGINE))
+	rm -f $@
+	$(AR) rcs $@ $^
+
+build/asan/tls.so: $(call objects,build/asan,$(TLS))
+	$(CC) $(SANITIZE) -shared -o $@ $^ $(TLS_LIBS) -lbsd
+
+build/asan/auth.so: $(call objects,build/asan,$(AUTH))
+	$(CC) $(SANITIZE) -shared -o $@ $^ $(TLS_LIBS) -lcrypt $(BSD_LIBS)
+
+build/%.o: %.c Makefile | have-bsd
+	@mkdir -p $(@D)
+	$(COMPILE) -fPIE -c -o $@ $<
+
+build/pic/%.o: %.c Makefile | have-bsd
+	@mkdir -p $(@D)
+	$(COMPILE) -fPIC -c -o $@ $<
+
+build/asan/%.o: %.c Makefile | have-bsd
+	@mkdir -p $(@D)
+	$(COMPILE_ASAN) -fPIC -c -o $@ $<
+
+# What the tests need besides: t/NAME.c is build/t/NAME.
+tools: $(TOOLS:t/%.c=build/t/%) $(TOOLS:t/%.c=build/asan/t/%)
+
+build/t/%: t/%.c Makefile libsession.a
+	@mkdir -p $(@D)
+	$(COMPILE) -o $@ $< libsession.a $(BSD_LIBS) $($*_LIBS)
+
+build/asan/t/%: t/%.c Makefile build/asan/libsession.a
+	@mkdir -p $(@D)
+	$(COMPILE_ASAN) -o $@ $< build/asan/libsession.a $(BSD_LIBS) $($*_LIBS)
+
+talk_LIBS = -lssl -lcrypto
+fail_LIBS = -shared -fPIC
+
+# A module directory that changed is to be compiled in.
+build/module.o build/pic/module.o: build/moddir
+build/moddir: FORCE
+	@mkdir -p $(@D)
+	@echo '$(MODDIR)' | cmp -s - $@ || echo '$(MODDIR)' >$@
+
+have-bsd:
+	@$(PKGCONFIG) --exists libbsd-overlay gnutls || { \
+	    echo "pkg-config, libbsd or gnutls is missing: make packages" >&2; \
+	    exit 1; }
+
+# Install what is missing of the packages above.
+packages:
+	@t/packages $(BUILD_PACKAGES)
+
+# A first server: needs no root and no preparation.
+run:
+	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES)
+	@$(MAKE) --no-print-directory -s all
+	@examples/run $(PORT) $(MAIL)
+
+STAGES	= check='smtpd:t/*.bats' \
+	sanitized='build/asan/smtpd:t/*.bats' \
+	once='smtpd:t/once/*.bats'
+
+check:
+	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory -s all asan tools
+	@t/run $(STAGES)
+
+check-full:
+	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) \
+	    $(FULL_PACKAGES)
+	@$(MAKE) --no-print-directory -s all asan tools
+	@t/run $(STAGES) full='smtpd:t/full/*.bats'
+
+bench:
+	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory -s all build/bench/floor build/bench/load
+	@bench/run
+
+build/bench/%: bench/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -O2 -std=gnu11 $(WARNINGS) -o $@ $<
+
+build/bench/floor: bench/floor.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -O2 -std=gnu11 $(WARNINGS) -static -o $@ $<
+
+# Units and session.pc name the directories that were chosen.
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MODDIR) \
+	    $(DESTDIR)$(INCDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
+	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 \
+	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR)
+	install -m 755 smtpd $(DESTDIR)$(SBINDIR)/smtpd
+	install -m 644 tls.so auth.so $(DESTDIR)$(MODDIR)
+	install -m 644 session.h $(DESTDIR)$(INCDIR)
+	install -m 644 libsession.a $(DESTDIR)$(LIBDIR)
+	sed -e 's,@PREFIX@,$(PREFIX),' -e 's,@INCDIR@,$(INCDIR),' \
+	    -e 's,@LIBDIR@,$(LIBDIR),' -e 's,@VERSION@,$(VERSION),' \
+	    session.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/session.pc
+	install -m 644 $(MAN3) $(DESTDIR)$(MANDIR)/man3
+	install -m 644 $(MAN5) $(DESTDIR)$(MANDIR)/man5
+	install -m 644 $(MAN8) $(DESTDIR)$(MANDIR)/man8
+	for unit in $(UNITS); do \
+	    sed 's,/usr/sbin/smtpd,$(SBINDIR)/smtpd,g' $$unit \
+	    >$(DESTDIR)$(UNITDIR)/$$unit || exit; done
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/smtpd \
+	    $(DESTDIR)$(MODDIR)/tls.so $(DESTDIR)$(MODDIR)/auth.so \
+	    $(DESTDIR)$(INCDIR)/session.h \
+	    $(DESTDIR)$(LIBDIR)/libsession.a \
+	    $(DESTDIR)$(LIBDIR)/pkgconfig/session.pc \
+	    $(MAN3:%=$(DESTDIR)$(MANDIR)/man3/%) \
+	    $(MAN5:%=$(DESTDIR)$(MANDIR)/man5/%) \
+	    $(MAN8:%=$(DESTDIR)$(MANDIR)/man8/%) \
+	    $(UNITS:%=$(DESTDIR)$(UNITDIR)/%)
+	-rmdir $(DESTDIR)$(MODDIR) 2>/dev/null
+
+clean:
+	rm -rf build smtpd tls.so auth.so libsession.a
+
+FORCE:
+.PHONY: all asan tools packages run check check-full bench install uninstall \
+	clean have-bsd FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+-include $(wildcard build/*.d build/*/*.d build/*/t/*.d)

@@ -1,0 +1,221 @@
+/*
+ * conn.c - the client's descriptors: standard input and output, in clear until
+ * TLS starts and never again after that, with the deadlines of a session.
+ *
+ * Every wait is one ppoll-like call that also ends at SIGTERM, so that no
+ * signal is lost between a check and a sleep, and nothing is done in handlers.
+ */
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "smtpd.h"
+
+#define PIPE_CHUNK	4096	/* PIPE_BUF: never blocks after POLLOUT */
+
+static struct {
+	int		 signals;	/* readable once we are to end */
+	int64_t		 idle;		/* milliseconds; never 0 */
+	int64_t		 end;		/* of the session, or 0: none */
+	const struct tls_module *module;
+	void		*tls;		/* loaded; */
+	bool		 secure;	/* and in use: there is no way back */
+	bool		 broken;	/* nothing more to be had */
+} conn = { .signals = -1 };
+
+static int64_t
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void
+conn_open(const struct settings *set)
+{
+	sigset_t mask;
+
+	conn.idle = (int64_t)set->timeout * 1000;
+	if (set->session_timeout != 0)
+		conn.end = now() + (int64_t)set->session_timeout * 1000;
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	conn.signals = signalfd(-1, &mask, SFD_CLOEXEC);
+	sigaddset(&mask, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+}
+
+/* Until the descriptor is ready: 0, or -1 with errno as smtpd.h says. */
+static int
+await(int fd, short events)
+{
+	struct pollfd p[2] = {
+		{ .fd = fd, .events = events },
+		{ .fd = conn.signals, .events = POLLIN },
+	};
+	int64_t wait = conn.idle, left;
+	int n;
+
+	if (conn.end != 0 && (left = conn.end - now()) < wait)
+		wait = left < 0 ? 0 : left;
+	do {
+		n = poll(p, 2, (int)(wait > INT32_MAX ? INT32_MAX : wait));
+	} while (n == -1 && errno == EINTR);
+	if (n == -1)
+		return -1;
+	if (p[1].revents != 0)
+		errno = EINTR;
+	else if (n == 0)
+		errno = wait < conn.idle ? ETIME : ETIMEDOUT;
+	else
+		return 0;
+	return -1;
+}
+
+static ssize_t
+raw_read(void *buf, size_t size)
+{
+	ssize_t n;
+
+	do {
+		if (await(STDIN_FILENO, POLLIN) == -1)
+			return -1;
+		n = read(STDIN_FILENO, buf, size);
+	} while (n == -1 && (errno == EINTR || errno == EAGAIN));
+	return n;
+}
+
+/* As much as goes without waiting. */
+static ssize_t
+write_some(const void *buf, size_t len)
+{
+	ssize_t n;
+
+	n = send(STDOUT_FILENO, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n != -1 || errno != ENOTSOCK)
+		return n;
+	if (await(STDOUT_FILENO, POLLOUT) == -1)
+		return -1;
+	return write(STDOUT_FILENO, buf, len < PIPE_CHUNK ? len : PIPE_CHUNK);
+}
+
+static int
+raw_write(const void *buf, size_t len)
+{
+	const char *p = buf;
+	ssize_t n;
+
+	while (len > 0) {
+		n = write_some(p, len);
+		if (n >= 0) {
+			p += n;
+			len -= (size_t)n;
+		} else if (errno == EAGAIN) {
+			if (await(STDOUT_FILENO, POLLOUT) == -1)
+				return -1;
+		} else if (errno != EINTR || conn_stopped())
+			return -1;
+	}
+	return 0;
+}
+
+bool
+conn_stopped(void)
+{
+	struct pollfd p = { .fd = conn.signals, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+ssize_t
+conn_read(void *buf, size_t size)
+{
+	ssize_t n;
+
+	if (conn.broken)
+		return 0;
+	n = conn.secure ? conn.module->read(conn.tls, buf, size) :
+	    raw_read(buf, size);
+	/* A timeout or a signal leaves words to be said, all else does not. */
+	if (n == 0 || (n == -1 && errno != ETIMEDOUT && errno != ETIME &&
+	    errno != EINTR))
+		conn.broken = true;
+	return n;
+}
+
+int
+conn_write(const void *buf, size_t len)
+{
+	int n;
+
+	if (conn.broken || len == 0)
+		return conn.broken ? -1 : 0;
+	n = conn.secure ? conn.module->write(conn.tls, buf, len) :
+	    raw_write(buf, len);
+	if (n == -1)
+		conn.broken = true;
+	return n;
+}
+
+const struct tls_module *
+conn_tls_module(char *err, size_t size)
+{
+	if (conn.module == NULL)
+		conn.module = module_open("tls.so", TLS_MODULE_SYMBOL, err,
+		    size);
+	return conn.module;
+}
+
+int
+conn_tls_load(const struct settings *set)
+{
+	char err[512] = "";
+
+	if (conn.tls != NULL)
+		return 0;
+	if (conn_tls_module(err, sizeof err) != NULL)
+		conn.tls = conn.module->open(set, err, sizeof err);
+	if (*err != '\0')	/* without tickets it goes on */
+		log_error(0, "tls", err);
+	return conn.tls == NULL ? -1 : 0;
+}
+
+int
+conn_tls_start(struct tls_info *info)
+{
+	char err[512] = "";
+
+	conn.secure = true;
+	if (conn.module->handshake(conn.tls, raw_read, raw_write, info, err,
+	    sizeof err) == 0)
+		return 0;
+	conn.broken = true;
+	log_event("tls", "status", "failed", "why", err, NULL);
+	return -1;
+}
+
+int
+conn_tls_binding(unsigned char *out, size_t size)
+{
+	if (!conn.secure || conn.broken || conn.module->binding == NULL)
+		return -1;
+	return conn.module->binding(conn.tls, out, size);
+}
+
+void
+conn_close(void)
+{
+	if (conn.secure && !conn.broken)
+		conn.module->close(conn.tls);
+	conn.broken = true;
+}

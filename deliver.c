@@ -1,0 +1,496 @@
+/*
+ * deliver.c - a message on its way to the spool or to the program.
+ *
+ * Owns the buffer through which each message is written, the lines that are
+ * put on top of it, and the way from what happened to what the client is told.
+ * The message never is in memory as a whole, nor is the list of recipients
+ * copied: a small message costs one write, a large one a write each 64 KiB.
+ */
+#include <sys/types.h>
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "deliver.h"
+
+#define BUFFER_SIZE	65536
+/* RFC 5322 section 2.1.1 wants no more than 78 characters a line. */
+#define COLUMNS		77	/* a semicolon may follow */
+#define MARGIN		10	/* as far as what a line begins with goes */
+#define SECONDS_A_DAY	86400
+
+enum state {
+	NOTHING,		/* no message */
+	WRITING,		/* from deliver_start() on */
+	WRITTEN,		/* complete, given to nobody yet */
+	OVER			/* the verdict is known */
+};
+
+static struct {
+	enum state	 state;
+	int		 fd;
+	bool		 crlf;		/* line ends of our own lines */
+	bool		 to_program;
+	int		 error;		/* errno of the first failed write */
+	size_t		 len;		/* in the buffer */
+	uint64_t	 size;		/* so far, buffer included */
+	uint64_t	 header_size;	/* of our own lines */
+	size_t		 column;	/* while writing Received */
+	unsigned	 index;		/* cursor of recipient_at() */
+	const char	*cursor;
+	struct session_verdict verdict;
+	char		 buffer[BUFFER_SIZE];
+} d = { .fd = -1 };
+
+static void	put(const char *);
+static void	put_header(struct connection *, const char *);
+static void	put_received(struct connection *, const char *);
+static void	clause(const char *, const char *, const char *);
+
+static const struct session_verdict accepted = { SESSION_ACCEPT, 0, NULL, NULL };
+
+static const struct session_verdict nowhere = {
+	SESSION_REFUSE, 451, "4.3.5", "There is nowhere to put a message"
+};
+
+/* By errno; the last one is for the rest. */
+static const struct {
+	int		 error;
+	struct session_verdict verdict;
+} failures[] = {
+	{ ENOSPC, { SESSION_REFUSE, 452, "4.3.1", "No space for the message" } },
+	{ EDQUOT, { SESSION_REFUSE, 452, "4.3.1", "No space for the message" } },
+	{ EFBIG, { SESSION_REFUSE, 452, "4.3.1", "No space for the message" } },
+	{ 0, { SESSION_REFUSE, 451, "4.3.0", "Message not kept, try later" } }
+};
+
+struct session_verdict
+deliver_failed(int error)
+{
+	size_t	 i;
+
+	for (i = 0; failures[i].error != 0; i++)
+		if (failures[i].error == error)
+			break;
+	return failures[i].verdict;
+}
+
+/*
+ * Writing.  A failure is remembered until the end of the message, since the
+ * client can't be told before; what comes after it is dropped.
+ */
+
+static void
+failed(const char *what, const char *object)
+{
+	d.error = errno != 0 ? errno : EIO;
+	log_error(d.error, what, object);
+}
+
+static void
+write_out(const char *p, size_t len)
+{
+	ssize_t	 n;
+
+	while (len > 0 && d.error == 0) {
+		n = write(d.fd, p, len);
+		if (n > 0) {
+			p += n;
+			len -= (size_t)n;
+		} else if (n == 0 || errno != EINTR) {
+			if (n == 0)
+				errno = ENOSPC;
+			failed("write", d.to_program ? "message" : "spool");
+		}
+	}
+}
+
+static void
+flush(void)
+{
+	write_out(d.buffer, d.len);
+	d.len = 0;
+}
+
+void
+deliver_body(const char *p, size_t len)
+{
+	d.size += len;
+	if (len > sizeof(d.buffer) - d.len) {
+		flush();
+		if (len >= sizeof(d.buffer)) {
+			write_out(p, len);
+			return;
+		}
+	}
+	memcpy(d.buffer + d.len, p, len);
+	d.len += len;
+}
+
+static void
+put(const char *s)
+{
+	deliver_body(s, strlen(s));
+}
+
+static void
+end_line(void)
+{
+	put(d.crlf ? "\r\n" : "\n");
+}
+
+/* Start to end. */
+
+/* The recipient with this number; cheap if asked for in order. */
+static const char *
+recipient_at(struct connection *c, unsigned number)
+{
+	if (d.cursor == NULL || number < d.index) {
+		d.cursor = c->recipients.text;
+		d.index = 0;
+	}
+	for (; d.index < number; d.index++)
+		d.cursor += strlen(d.cursor) + 1;
+	return d.cursor;
+}
+
+struct session_verdict
+deliver_start(struct connection *c)
+{
+	const struct settings	*s = &c->settings;
+	bool			 one;
+
+	deliver_reset();
+	if (s->exec == NULL && s->spool == NULL)
+		return nowhere;
+	/* A limit on the size of files is an error like others, not the end. */
+	signal(SIGXFSZ, SIG_IGN);
+	d.to_program = s->exec != NULL;
+	d.fd = d.to_program ? exec_create() : spool_create(s->spool);
+	if (d.fd == -1)
+		return deliver_failed(errno);
+	d.state = WRITING;
+	/* A BINARYMIME message keeps its line ends: ours are to match. */
+	d.crlf = s->newline_crlf || c->body == SESSION_BODY_BINARY;
+	one = c->recipients.count == 1 || (d.to_program && exec_each(s));
+	put_header(c, one ? recipient_at(c, 0) : NULL);
+	d.header_size = d.size;
+	return accepted;
+}
+
+void
+deliver_reset(void)
+{
+	if (d.fd != -1) {
+		if (d.to_program)
+			close(d.fd);
+		else
+			spool_drop(d.fd);
+	}
+	d.fd = -1;
+	d.state = NOTHING;
+	d.error = 0;
+	d.len = 0;
+	d.size = 0;
+	d.cursor = NULL;
+}
+
+/*
+ * The message again, in a file of its own, with the lines on top for another
+ * recipient: nobody is to learn from them who else got it.  The copy becomes
+ * the current output until the caller has put things back.
+ */
+static int
+copy_for(struct connection *c, const char *recipient)
+{
+	int	 from = d.fd;
+	off_t	 offset = (off_t)d.header_size;
+	ssize_t	 n = 1;
+
+	if ((d.fd = exec_create()) == -1) {
+		d.error = errno;
+		return from;
+	}
+	d.size = 0;
+	put_header(c, recipient);
+	flush();
+	while (d.error == 0 && n != 0) {
+		n = pread(from, d.buffer, sizeof(d.buffer), offset);
+		if (n == -1) {
+			if (errno != EINTR)
+				failed("read", "message");
+			continue;
+		}
+		write_out(d.buffer, (size_t)n);
+		offset += n;
+		d.size += (uint64_t)n;
+	}
+	return from;
+}
+
+/* The program for one recipient; the first one's lines are there already. */
+static struct session_verdict
+run_for(struct connection *c, unsigned number)
+{
+	const char	*recipient = recipient_at(c, number);
+	struct session_verdict v;
+	uint64_t	 size = d.size;
+	int		 original;
+
+	if (number == 0)
+		return exec_run(c, d.fd, d.size, recipient);
+	original = copy_for(c, recipient);
+	v = d.error != 0 ? deliver_failed(d.error) :
+	    exec_run(c, d.fd, d.size, recipient);
+	if (d.fd != -1)
+		close(d.fd);
+	d.fd = original;
+	d.size = size;
+	d.error = 0;
+	return v;
+}
+
+/*
+ * SMTP has one answer for all recipients.  A temporary failure for one of them
+ * makes it a temporary failure: the client comes again, and some get the
+ * message twice, which is better than not at all.  The runs stop there, so that
+ * the others don't get it once for each attempt.  A permanent failure does not
+ * stop them: the client will not come again, and those who can have the message
+ * shall have it.  It is the answer all the same, since somebody did not get the
+ * message, and only the sender can be told.
+ */
+static struct session_verdict
+run_for_all(struct connection *c)
+{
+	static char	 text[SESSION_TEXT_MAX + 1], status[12];
+	struct session_verdict v, worst = accepted;
+	unsigned	 i;
+
+	for (i = 0; i < c->recipients.count; i++) {
+		v = run_for(c, i);
+		if (v.kind == SESSION_REFUSE && v.code < 500)
+			return v;
+		if (worst.kind == SESSION_REFUSE)
+			continue;
+		/* The next run has its own strings in the same place. */
+		worst = v;
+		strlcpy(text, v.text != NULL ? v.text : "", sizeof(text));
+		strlcpy(status, v.status != NULL ? v.status : "",
+		    sizeof(status));
+		worst.text = text[0] != '\0' ? text : NULL;
+		worst.status = status[0] != '\0' ? status : NULL;
+	}
+	return worst;
+}
+
+static struct session_verdict
+hand_over(struct connection *c)
+{
+	int	 fd = d.fd;
+
+	if (!d.to_program) {
+		d.fd = -1;	/* closed, however this ends */
+		return spool_commit(fd) == -1 ? deliver_failed(errno) :
+		    accepted;
+	}
+	if (!exec_each(&c->settings))
+		return exec_run(c, d.fd, d.size, NULL);
+	return run_for_all(c);
+}
+
+struct session_verdict
+deliver_end(struct connection *c, unsigned recipient)
+{
+	if (d.state == WRITING) {
+		flush();
+		d.state = WRITTEN;
+		if (d.error != 0) {
+			d.verdict = deliver_failed(d.error);
+			d.state = OVER;
+		}
+	}
+	if (d.state == WRITTEN && c->settings.lmtp && d.to_program &&
+	    exec_each(&c->settings) && recipient < c->recipients.count)
+		return run_for(c, recipient);
+	if (d.state == WRITTEN) {
+		d.verdict = hand_over(c);
+		d.state = OVER;
+	}
+	return d.state == OVER ? d.verdict : deliver_failed(EIO);
+}
+
+int
+deliver_check(const struct settings *s)
+{
+	if (s->exec != NULL)
+		return exec_check(s);
+	if (s->spool != NULL)
+		return spool_check(s->spool);
+	warnx("neither spool nor exec is set: recipients are refused");
+	return 1;
+}
+
+/*
+ * The lines on top.  All above the first Received is ours, so that nothing in
+ * the message can pass for the envelope.
+ */
+
+/* Lines with "\n" at their ends, from the policy server. */
+static void
+put_lines(const char *p, size_t len)
+{
+	const char	*end;
+
+	while (len > 0 && (end = memchr(p, '\n', len)) != NULL) {
+		deliver_body(p, (size_t)(end - p));
+		end_line();
+		len -= (size_t)(end - p) + 1;
+		p = end + 1;
+	}
+}
+
+static void
+put_field(const char *name, const char *before, const char *value,
+    const char *after)
+{
+	put(name);
+	put(before);
+	put(value);
+	put(after);
+	end_line();
+}
+
+static void
+put_header(struct connection *c, const char *recipient)
+{
+	const char	*lines;
+	size_t		 len;
+	unsigned	 i;
+
+	put_field("Return-Path: ", "<", c->sender, ">");
+	if (recipient != NULL)
+		put_field("Delivered-To: ", "", recipient, "");
+	else
+		for (i = 0; i < c->recipients.count; i++)
+			put_field("Delivered-To: ", "", recipient_at(c, i), "");
+	if ((lines = policy_prepend(&len)) != NULL)
+		put_lines(lines, len);
+	put_received(c, recipient);
+}
+
+static void
+fold(void)
+{
+	end_line();
+	put("\t");
+	d.column = 8;
+}
+
+/* A piece of Received, on the next line if this one would get too long. */
+static void
+clause(const char *before, const char *what, const char *after)
+{
+	size_t	 len = strlen(before) + strlen(what) + strlen(after);
+
+	if (d.column > MARGIN) {
+		if (d.column + 1 + len > COLUMNS) {
+			fold();
+		} else {
+			put(" ");
+			d.column++;
+		}
+	}
+	put(before);
+	put(what);
+	put(after);
+	d.column += len;
+}
+
+/*
+ * The client as RFC 5321 section 4.4 has it: the name it gave, and the address
+ * as a literal, without an IPv6 zone, which means nothing elsewhere.
+ */
+static void
+put_from(struct connection *c)
+{
+	const char	*helo = session_helo(&c->session);
+	char		 addr[sizeof(c->addr)];
+
+	clause("from ", helo[0] != '\0' ? helo : "unknown", "");
+	strlcpy(addr, c->addr, sizeof(addr));
+	addr[strcspn(addr, "%")] = '\0';
+	if (strchr(addr, ':') != NULL)
+		clause("([IPv6:", addr, "])");
+	else if (strchr(addr, '.') != NULL)
+		clause("([", addr, "])");
+	else
+		clause("(", addr, ")");
+	fold();
+}
+
+static bool
+is_leap(int year)
+{
+	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+/*
+ * RFC 5322 section 3.3, in UTC.  Not by gmtime(3), which reads the file of the
+ * local time zone first.
+ */
+static void
+format_date(char *p, size_t size, time_t now)
+{
+	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const char week[] = "ThuFriSatSunMonTueWed";	/* 1970 on */
+	static const int length[] = {
+		31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
+	};
+	long	 day = (long)(now / SECONDS_A_DAY);
+	int	 second = (int)(now % SECONDS_A_DAY), year = 1970, month = 0;
+	int	 weekday = (int)(day % 7);
+
+	for (; day >= 365 + is_leap(year); year++)
+		day -= 365 + is_leap(year);
+	for (; day >= length[month] + (month == 1 && is_leap(year)); month++)
+		day -= length[month] + (month == 1 && is_leap(year));
+	snprintf(p, size, "%.3s, %ld %.3s %d %02d:%02d:%02d +0000",
+	    week + weekday * 3, day + 1, names + month * 3, year,
+	    second / 3600, second / 60 % 60, second % 60);
+}
+
+static void
+put_received(struct connection *c, const char *recipient)
+{
+	char	 id[sizeof(c->id) + 12], date[64];
+
+	put("Received: ");
+	d.column = MARGIN;
+	if (!c->settings.received_private)
+		put_from(c);
+	clause("by ", c->settings.hostname, "");
+	clause("with ", session_protocol(&c->session), "");
+	snprintf(id, sizeof(id), "%s-%u", c->id, c->messages);
+	clause("id ", id, "");
+	if (c->tls.protocol != NULL) {
+		fold();
+		clause("(", c->tls.protocol, "");
+		clause("", c->tls.cipher != NULL ? c->tls.cipher : "-", ")");
+	}
+	if (recipient != NULL) {
+		fold();
+		clause("for <", recipient, ">");
+	}
+	put(";");
+	format_date(date, sizeof(date), time(NULL));
+	clause("", date, "");
+	end_line();
+}

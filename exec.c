@@ -1,0 +1,677 @@
+/*
+ * exec.c - a program that takes the message.
+ *
+ * No shell, no expansion: words of the settings file and whole arguments, an
+ * environment made from nothing, the message in a file without a name as
+ * standard input, no other descriptor of ours.  The child is started without a
+ * copy of our memory (posix_spawn), in a session of its own, and is watched
+ * with a deadline; its exit status is the verdict.
+ */
+#define _GNU_SOURCE	/* O_TMPFILE, pipe2(2), asprintf(3) */
+
+#include <sys/types.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <paths.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "deliver.h"
+
+#define ENV_MAX		20
+#define LOG_LINES	100	/* of standard error, for each run */
+#define LOG_LINE_MAX	500
+#define QMAIL_TEMPFAIL	111
+#define TICK		50	/* ms, where there are no pidfds */
+
+struct line {
+	char		 text[LOG_LINE_MAX + 1];
+	size_t		 len;
+	unsigned	 count;		/* lines seen before this one */
+};
+
+enum { OUT, ERR, PID, WATCHED };	/* in struct run's pollfds */
+
+struct run {
+	char		**argv;
+	char		*env[ENV_MAX + 1];
+	size_t		 env_len;
+	pid_t		 pid;
+	struct pollfd	 fds[WATCHED];
+	int		 status;
+	bool		 late;		/* it had to be killed */
+	struct line	 out;		/* the first one counts */
+	struct line	 err;
+};
+
+/* How a program that takes too long is ended: a signal, then ms of patience. */
+static const struct {
+	int		 signal;
+	int		 patience;
+} endings[] = {
+	{ SIGTERM, 2000 },
+	{ SIGKILL, 5000 }
+};
+#define ENDINGS	(sizeof(endings) / sizeof(endings[0]))
+
+/* By exit status; the last one is for all others. */
+static const struct {
+	int		 status;
+	struct session_verdict verdict;
+} outcomes[] = {
+	{ EX_OK, { SESSION_ACCEPT, 250, "2.0.0", NULL } },
+	{ EX_NOUSER, { SESSION_REFUSE, 550, "5.1.1", "No such user here" } },
+	{ EX_TEMPFAIL, { SESSION_REFUSE, 451, "4.3.0",
+	    "Delivery failed for now, try later" } },
+	{ QMAIL_TEMPFAIL, { SESSION_REFUSE, 451, "4.3.0",
+	    "Delivery failed for now, try later" } },
+	{ -1, { SESSION_REFUSE, 554, "5.3.0", "Message refused" } }
+};
+
+static const char *const body_names[] = {
+	[SESSION_BODY_NONE] = "",
+	[SESSION_BODY_7BIT] = "7BIT",
+	[SESSION_BODY_8BIT] = "8BITMIME",
+	[SESSION_BODY_BINARY] = "BINARYMIME"
+};
+
+bool
+exec_each(const struct settings *s)
+{
+	size_t	 i;
+
+	for (i = 1; s->exec[i] != NULL; i++)
+		if (strcmp(s->exec[i], "{recipient}") == 0)
+			return true;
+	return false;
+}
+
+/* The message's file.  Not for keeps: no name, no fsync. */
+
+static const char *
+tmp_dir(void)
+{
+	const char	*dir = getenv("TMPDIR");
+
+	return dir != NULL && dir[0] != '\0' ? dir : "/tmp";
+}
+
+static int
+create_unlinked(const char *dir)
+{
+	char	 path[PATH_MAX];
+	int	 fd;
+
+	if (snprintf(path, sizeof(path), "%s/smtpd.XXXXXXXXXX", dir) >=
+	    (int)sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if ((fd = mkostemp(path, O_CLOEXEC)) != -1)
+		unlink(path);
+	return fd;
+}
+
+int
+exec_create(void)
+{
+	const char	*dir = tmp_dir();
+	int		 error, fd;
+
+	fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (fd == -1 && (errno == EOPNOTSUPP || errno == EISDIR ||
+	    errno == EINVAL))
+		fd = create_unlinked(dir);
+	if (fd == -1) {
+		error = errno;
+		log_error(error, "temporary file", dir);
+		errno = error;
+	}
+	return fd;
+}
+
+/* Arguments and environment. */
+
+static size_t
+count_words(char *const *words)
+{
+	size_t	 n;
+
+	for (n = 0; words[n] != NULL; n++)
+		;
+	return n;
+}
+
+static size_t
+add_recipients(char **argv, const struct recipients *r)
+{
+	char		*p = r->text;
+	size_t		 i;
+
+	for (i = 0; i < r->count; i++) {
+		argv[i] = p;
+		p += strlen(p) + 1;
+	}
+	return r->count;
+}
+
+/* execve(2) promises not to change what it was declared to be able to. */
+static char *
+argument(const char *s)
+{
+	union { const char *in; char *out; } u = { s };
+
+	return u.out;
+}
+
+static char **
+make_argv(struct connection *c, const char *recipient)
+{
+	char *const	*words = c->settings.exec;
+	char		**argv;
+	size_t		 i, n = 0;
+
+	argv = reallocarray(NULL, count_words(words) + c->recipients.count + 1,
+	    sizeof(*argv));
+	if (argv == NULL)
+		return NULL;
+	for (i = 0; words[i] != NULL; i++) {
+		if (strcmp(words[i], "{sender}") == 0)
+			argv[n++] = c->sender;
+		else if (strcmp(words[i], "{recipient}") == 0)
+			argv[n++] = argument(recipient);
+		else if (strcmp(words[i], "{recipients}") == 0)
+			n += add_recipients(argv + n, &c->recipients);
+		else
+			argv[n++] = words[i];
+	}
+	argv[n] = NULL;
+	return argv;
+}
+
+static bool
+set(struct run *r, const char *name, const char *value)
+{
+	char	*p;
+
+	if (r->env_len == ENV_MAX ||
+	    asprintf(&p, "%s=%s", name, value != NULL ? value : "") == -1)
+		return false;
+	r->env[r->env_len++] = p;
+	r->env[r->env_len] = NULL;
+	return true;
+}
+
+/* All of them, a newline between each two: no path has one. */
+static bool
+set_recipients(struct run *r, const struct recipients *all)
+{
+	static const char name[] = "RECIPIENTS=";
+	size_t	 i, n = sizeof(name) - 1;
+	char	*p;
+
+	if (r->env_len == ENV_MAX || (p = malloc(n + all->len + 1)) == NULL)
+		return false;
+	memcpy(p, name, n);
+	memcpy(p + n, all->text, all->len);
+	for (i = n; i + 1 < n + all->len; i++)
+		if (p[i] == '\0')
+			p[i] = '\n';
+	p[n + all->len] = '\0';
+	r->env[r->env_len++] = p;
+	r->env[r->env_len] = NULL;
+	return true;
+}
+
+/* Each is there in every run, empty if there is nothing to say. */
+static bool
+make_env(struct run *r, struct connection *c, uint64_t size,
+    const char *recipient)
+{
+	const char	*path = getenv("PATH");
+	char		 octets[24];
+
+	snprintf(octets, sizeof(octets), "%llu", (unsigned long long)size);
+	return set(r, "PATH", path != NULL ? path : _PATH_STDPATH) &&
+	    set(r, "SENDER", c->sender) &&
+	    (recipient != NULL ? set(r, "RECIPIENT", recipient) :
+	    set_recipients(r, &c->recipients)) &&
+	    set(r, "REMOTE_ADDR", c->addr) &&
+	    set(r, "REMOTE_PORT", c->port) &&
+	    set(r, "HELO", session_helo(&c->session)) &&
+	    set(r, "PROTOCOL", session_protocol(&c->session)) &&
+	    set(r, "AUTH_USER", c->user) &&
+	    set(r, "TLS_PROTOCOL", c->tls.protocol) &&
+	    set(r, "TLS_CIPHER", c->tls.cipher) &&
+	    set(r, "SESSION_ID", c->id) &&
+	    set(r, "MESSAGE_SIZE", octets) &&
+	    set(r, "BODY", body_names[c->body]) &&
+	    set(r, "SMTPUTF8", c->utf8 ? "yes" : "");
+}
+
+static void
+free_run(struct run *r)
+{
+	size_t	 i;
+
+	for (i = 0; i < r->env_len; i++)
+		free(r->env[i]);
+	free(r->argv);
+	for (i = 0; i < WATCHED; i++)
+		if (r->fds[i].fd != -1)
+			close(r->fds[i].fd);
+}
+
+/* Starting it. */
+
+/*
+ * The child runs in /, so that it keeps no file system busy; a program named
+ * relative to where we were started is still found.
+ */
+static const char *
+program_path(const char *word)
+{
+	static char	 path[PATH_MAX];
+	char		 dir[PATH_MAX];
+
+	if (word[0] == '/' || strchr(word, '/') == NULL ||
+	    getcwd(dir, sizeof(dir)) == NULL ||
+	    snprintf(path, sizeof(path), "%s/%s", dir, word) >=
+	    (int)sizeof(path))
+		return word;
+	return path;
+}
+
+/* In this order: an end of a pipe may be 2, but is never 0 or 1. */
+static int
+child_files(posix_spawn_file_actions_t *a, int in, int out, int error)
+{
+	int	 e;
+
+	if ((e = posix_spawn_file_actions_adddup2(a, in, 0)) == 0 &&
+	    (e = posix_spawn_file_actions_adddup2(a, out, 1)) == 0 &&
+	    (e = posix_spawn_file_actions_adddup2(a, error, 2)) == 0 &&
+	    (e = posix_spawn_file_actions_addclosefrom_np(a, 3)) == 0)
+		e = posix_spawn_file_actions_addchdir_np(a, "/");
+	return e;
+}
+
+static int
+child_state(posix_spawnattr_t *a)
+{
+	sigset_t	 all, none;
+	int		 e;
+
+	sigfillset(&all);
+	sigemptyset(&none);
+	if ((e = posix_spawnattr_setsigdefault(a, &all)) == 0 &&
+	    (e = posix_spawnattr_setsigmask(a, &none)) == 0)
+		e = posix_spawnattr_setflags(a, POSIX_SPAWN_SETSID |
+		    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+	return e;
+}
+
+static int
+spawn(struct run *r, int in, int out, int error)
+{
+	posix_spawn_file_actions_t	 files;
+	posix_spawnattr_t		 state;
+	int				 e;
+
+	if ((e = posix_spawn_file_actions_init(&files)) != 0)
+		return e;
+	if ((e = posix_spawnattr_init(&state)) == 0) {
+		if ((e = child_files(&files, in, out, error)) == 0 &&
+		    (e = child_state(&state)) == 0)
+			e = posix_spawnp(&r->pid, program_path(r->argv[0]),
+			    &files, &state, r->argv, r->env);
+		posix_spawnattr_destroy(&state);
+	}
+	posix_spawn_file_actions_destroy(&files);
+	return e;
+}
+
+/* With a pipe for each of its outputs; errno, or 0. */
+static int
+start(struct run *r, int in)
+{
+	int	 out[2], error[2], e;
+
+	if (pipe2(out, O_CLOEXEC) == -1)
+		return errno;
+	if (pipe2(error, O_CLOEXEC) == -1) {
+		e = errno;
+		close(out[0]);
+		close(out[1]);
+		return e;
+	}
+	r->fds[OUT].fd = out[0];
+	r->fds[ERR].fd = error[0];
+	/* Or we would never learn how it ended. */
+	signal(SIGCHLD, SIG_DFL);
+	if (lseek(in, 0, SEEK_SET) == -1)
+		e = errno;
+	else
+		e = spawn(r, in, out[1], error[1]);
+	close(out[1]);
+	close(error[1]);
+	if (e == 0)
+		r->fds[PID].fd = pidfd_open(r->pid, 0);
+	return e;
+}
+
+/* What it prints. */
+
+/* A character more; what does not fit, or is not ASCII, is not kept. */
+static void
+add_char(struct line *l, char c, size_t limit)
+{
+	if (l->len < limit)
+		l->text[l->len++] = c >= ' ' && c <= '~' ? c : '?';
+}
+
+static void
+end_line(struct line *l)
+{
+	while (l->len > 0 && l->text[l->len - 1] == ' ')
+		l->len--;
+	l->text[l->len] = '\0';
+}
+
+static void
+log_line(struct line *l)
+{
+	end_line(l);
+	if (l->len > 0 && l->count < LOG_LINES)
+		log_event("program", "stderr", l->text, NULL);
+	else if (l->count == LOG_LINES)
+		log_event("program", "stderr", "...", NULL);
+	l->count++;
+	l->len = 0;
+}
+
+static void
+take_output(struct line *l, const char *p, size_t len)
+{
+	for (; len > 0 && l->count == 0; p++, len--) {
+		if (*p == '\n')
+			l->count++;
+		else if (*p != '\r')
+			add_char(l, *p, SESSION_TEXT_MAX);
+	}
+}
+
+static void
+take_errors(struct line *l, const char *p, size_t len)
+{
+	for (; len > 0; p++, len--) {
+		if (*p == '\n')
+			log_line(l);
+		else
+			add_char(l, *p == '\t' || *p == '\r' ? ' ' : *p,
+			    LOG_LINE_MAX);
+	}
+}
+
+static void
+take(struct run *r, int which)
+{
+	char	 buf[4096];
+	ssize_t	 n;
+
+	if (r->fds[which].revents == 0)
+		return;
+	n = read(r->fds[which].fd, buf, sizeof(buf));
+	if (n == -1 && errno == EINTR)
+		return;
+	if (n <= 0) {
+		close(r->fds[which].fd);
+		r->fds[which].fd = -1;
+	} else if (which == OUT) {
+		take_output(&r->out, buf, (size_t)n);
+	} else {
+		take_errors(&r->err, buf, (size_t)n);
+	}
+}
+
+/* Waiting for it. */
+
+static int64_t
+now_ms(void)
+{
+	struct timespec	 t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* A pipe that others hold open too does not keep us: the exit counts. */
+static bool
+exited(struct run *r)
+{
+	if (r->fds[PID].fd != -1 && r->fds[PID].revents == 0)
+		return false;
+	return waitpid(r->pid, &r->status, WNOHANG) == r->pid;
+}
+
+/* For at most ms; a signal for us is not for the child: it may finish. */
+static bool
+wait_for_exit(struct run *r, int64_t ms)
+{
+	int64_t	 end = now_ms() + ms, left = ms;
+	int	 n;
+
+	do {
+		if (r->fds[PID].fd == -1 && left > TICK)
+			left = TICK;
+		n = poll(r->fds, WATCHED, (int)left);
+		if (n > 0) {
+			take(r, OUT);
+			take(r, ERR);
+		}
+		if (n >= 0 && exited(r))
+			return true;
+	} while ((left = end - now_ms()) > 0);
+	return false;
+}
+
+/* What is still in the pipes, but not what somebody goes on to write. */
+static void
+drain(struct run *r)
+{
+	int	 tries = 32;
+
+	if (r->fds[PID].fd != -1)
+		close(r->fds[PID].fd);
+	r->fds[PID].fd = -1;
+	while (tries-- > 0 && poll(r->fds, WATCHED, 0) > 0) {
+		take(r, OUT);
+		take(r, ERR);
+	}
+	if (r->err.len > 0)
+		log_line(&r->err);
+	end_line(&r->out);
+}
+
+/* Its whole process group, which is its own. */
+static bool
+end_group(struct run *r)
+{
+	bool	 gone = false;
+	size_t	 i;
+
+	r->late = true;
+	for (i = 0; i < ENDINGS && !gone; i++) {
+		kill(-r->pid, endings[i].signal);
+		gone = wait_for_exit(r, endings[i].patience);
+	}
+	kill(-r->pid, SIGKILL);		/* those it left behind */
+	return gone;
+}
+
+/* The verdict. */
+
+static const char *
+log_status(struct run *r, char *buf, size_t size)
+{
+	if (r->late)
+		snprintf(buf, size, "timeout");
+	else if (WIFSIGNALED(r->status))
+		snprintf(buf, size, "signal %d", WTERMSIG(r->status));
+	else
+		snprintf(buf, size, "%d", WEXITSTATUS(r->status));
+	return buf;
+}
+
+static struct session_verdict
+outcome(const struct run *r)
+{
+	int	 status = EX_TEMPFAIL;
+	size_t	 i;
+
+	if (!r->late && WIFEXITED(r->status))
+		status = WEXITSTATUS(r->status);
+	for (i = 0; outcomes[i].status != -1; i++)
+		if (outcomes[i].status == status)
+			break;
+	return outcomes[i].verdict;
+}
+
+/*
+ * The program may begin its line with an enhanced status code of its own
+ * (RFC 3463), if that is of the reply's class.  Its length, or 0.
+ */
+static size_t
+status_len(const char *text, int code)
+{
+	size_t	 digits, len = 1;
+	int	 i;
+
+	if (text[0] != '0' + code / 100)
+		return 0;
+	for (i = 0; i < 2; i++) {
+		digits = text[len] == '.' ?
+		    strspn(text + len + 1, "0123456789") : 0;
+		if (digits < 1 || digits > 3)
+			return 0;
+		len += 1 + digits;
+	}
+	return text[len] == ' ' ? len : 0;
+}
+
+static struct session_verdict
+verdict(struct run *r, const char *recipient)
+{
+	static char	 text[SESSION_TEXT_MAX + 1], status[12];
+	char		 how[24];
+	struct session_verdict v = outcome(r);
+	size_t		 len;
+
+	if (!r->late && r->out.len > 0) {
+		len = status_len(r->out.text, v.code);
+		strlcpy(text, r->out.text + (len > 0 ? len + 1 : 0),
+		    sizeof(text));
+		if (len > 0 && len < sizeof(status)) {
+			strlcpy(status, r->out.text, len + 1);
+			v.status = status;
+		}
+		v.text = text;
+	}
+	if (v.kind == SESSION_REFUSE)
+		log_event("program", "exit", log_status(r, how, sizeof(how)),
+		    "recipient", recipient, "text",
+		    r->out.len > 0 ? r->out.text : NULL, NULL);
+	return v;
+}
+
+struct session_verdict
+exec_run(struct connection *c, int fd, uint64_t size, const char *recipient)
+{
+	struct run	 r = { .fds = { [OUT] = { -1, POLLIN, 0 },
+	    [ERR] = { -1, POLLIN, 0 }, [PID] = { -1, POLLIN, 0 } } };
+	struct session_verdict v;
+	int		 error = ENOMEM;
+
+	r.argv = make_argv(c, recipient);
+	if (r.argv != NULL && make_env(&r, c, size, recipient))
+		error = start(&r, fd);
+	if (error != 0) {
+		log_error(error, "exec", c->settings.exec[0]);
+		v = deliver_failed(0);
+	} else {
+		if (!wait_for_exit(&r, (int64_t)c->settings.timeout * 1000))
+			end_group(&r);
+		drain(&r);
+		v = verdict(&r, recipient);
+	}
+	free_run(&r);
+	return v;
+}
+
+/* For -t. */
+
+static int
+check_program(const char *path)
+{
+	struct stat	 st;
+
+	if (stat(path, &st) == -1 || access(path, X_OK) == -1)
+		return errno;
+	return S_ISREG(st.st_mode) ? 0 : EACCES;
+}
+
+/* As posix_spawnp() will look for it. */
+static int
+check_in_path(const char *name)
+{
+	const char	*path = getenv("PATH"), *end;
+	char		 full[PATH_MAX];
+	size_t		 len;
+
+	if (path == NULL)
+		path = _PATH_STDPATH;
+	for (;; path = end + 1) {
+		len = strcspn(path, ":");
+		end = path + len;
+		if (snprintf(full, sizeof(full), "%.*s/%s", (int)len,
+		    len > 0 ? path : ".", name) < (int)sizeof(full) &&
+		    check_program(full) == 0)
+			return 0;
+		if (*end == '\0')
+			return ENOENT;
+	}
+}
+
+int
+exec_check(const struct settings *s)
+{
+	const char	*name = s->exec[0];
+	int		 error, fd, wrong = 0;
+
+	error = strchr(name, '/') != NULL ? check_program(program_path(name)) :
+	    check_in_path(name);
+	if (error != 0) {
+		warnx("exec: %s: %s", name, strerror(error));
+		wrong++;
+	}
+	fd = exec_create();
+	if (fd == -1) {
+		warn("exec: TMPDIR");
+		return wrong + 1;
+	}
+	close(fd);
+	return wrong;
+}

@@ -1,0 +1,522 @@
+/*
+ * policy.c - asks a policy server whether a recipient or a message is welcome.
+ *
+ * The protocol is Postfix's policy delegation: lines "name=value" and a blank
+ * one there, "action=..." and a blank line back.  Whatever goes wrong, the
+ * client is told to come again later, unless policy-fail says otherwise;
+ * nothing that a server sends is believed beyond its limits.
+ */
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <netinet/in.h>
+#include <arpa/inet.h>
+
+#include <ctype.h>
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "smtpd.h"
+
+#define TIME_MAX	100	/* seconds for an answer; Postfix's default */
+#define REQUEST_SIZE	8192
+#define VALUE_MAX	1024	/* octets of an attribute */
+#define ANSWER_SIZE	4096
+#define HEADER_MAX	998	/* octets of a line, RFC 5322 section 2.1.1 */
+#define PREPEND_SIZE	16384	/* octets of all header lines of a message */
+
+struct request {
+	char		 buf[REQUEST_SIZE];
+	size_t		 len;
+};
+
+struct action {
+	const char	*name;
+	void		(*apply)(struct policy_answer *, const struct action *,
+			    const char *text, bool utf8);
+	int		 code;
+	const char	*status, *text;
+};
+
+static struct {
+	struct policy_answer answer;
+	bool		 ended;		/* policy_end() has its verdict */
+	struct session_verdict end;
+	bool		 discard;
+	size_t		 prepend_len;
+	char		 prepend[PREPEND_SIZE];
+} p;
+
+static struct session_verdict question(struct connection *,
+		    const char *address, const struct request *,
+		    bool header_open);
+static bool	apply(const struct policy_answer *, bool header_open,
+		    const char **fault);
+static void	build(struct request *, struct connection *,
+		    const char *state);
+static void	act_accept(struct policy_answer *, const struct action *,
+		    const char *, bool);
+static void	act_refuse(struct policy_answer *, const struct action *,
+		    const char *, bool);
+static void	act_prepend(struct policy_answer *, const struct action *,
+		    const char *, bool);
+static void	act_discard(struct policy_answer *, const struct action *,
+		    const char *, bool);
+static void	act_note(struct policy_answer *, const struct action *,
+		    const char *, bool);
+
+/*
+ * Nothing comes after the policy server that could permit or reject, so
+ * DEFER_IF_PERMIT defers and DEFER_IF_REJECT has no effect.
+ */
+static const struct action actions[] = {
+	{ "OK",			act_accept,	0, NULL, NULL },
+	{ "PERMIT",		act_accept,	0, NULL, NULL },
+	{ "DUNNO",		act_accept,	0, NULL, NULL },
+	{ "DEFER_IF_REJECT",	act_accept,	0, NULL, NULL },
+	{ "REJECT",		act_refuse,	554, "5.7.1", "Access denied" },
+	{ "DEFER",		act_refuse,	450, "4.7.1", "Try again later" },
+	{ "DEFER_IF_PERMIT",	act_refuse,	450, "4.7.1", "Try again later" },
+	{ "PREPEND",		act_prepend,	0, NULL, NULL },
+	{ "DISCARD",		act_discard,	0, NULL, NULL },
+	{ "INFO",		act_note,	0, NULL, NULL },
+	{ "WARN",		act_note,	0, NULL, NULL },
+};
+
+static const struct session_verdict accepted = { .kind = SESSION_ACCEPT };
+
+/* The request. */
+
+static bool
+is_control(unsigned char c)
+{
+	return c < 0x20 || c == 0x7f;
+}
+
+/* A value may not end its line: what is not printable becomes "?". */
+static void
+attribute(struct request *r, const char *name, const char *value)
+{
+	size_t	 i, start = r->len, name_len = strlen(name);
+	size_t	 value_len = value == NULL ? 0 : strnlen(value, VALUE_MAX);
+
+	if (value == NULL ||
+	    name_len + value_len + 3 > sizeof(r->buf) - r->len)
+		return;
+	memcpy(r->buf + r->len, name, name_len);
+	r->buf[r->len + name_len] = '=';
+	start += name_len + 1;
+	for (i = 0; i < value_len; i++)
+		r->buf[start + i] = is_control(value[i]) ? '?' : value[i];
+	r->buf[start + value_len] = '\n';
+	r->len = start + value_len + 1;
+}
+
+static void
+attribute_number(struct request *r, const char *name, uint64_t n)
+{
+	char	 text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
+	attribute(r, name, text);
+}
+
+/*
+ * As Postfix has it: a client without an address is at home, and the zone of
+ * a link-local address is left out, which not all servers can read.
+ */
+static void
+build_client(struct request *r, const struct connection *c)
+{
+	bool	 local = strcmp(c->addr, "local") == 0;
+	char	 addr[sizeof(c->addr)];
+
+	strlcpy(addr, local ? "127.0.0.1" : c->addr, sizeof(addr));
+	addr[strcspn(addr, "%")] = '\0';
+	attribute(r, "client_address", addr);
+	attribute(r, "client_name", local ? "localhost" : "unknown");
+	attribute(r, "reverse_client_name", local ? "localhost" : "unknown");
+	attribute(r, "client_port", c->port[0] == '\0' ? "0" : c->port);
+}
+
+static void
+build_server(struct request *r, const struct connection *c)
+{
+	union {
+		struct sockaddr		sa;
+		struct sockaddr_in	in;
+		struct sockaddr_in6	in6;
+	} u = { .sa.sa_family = AF_UNSPEC };
+	socklen_t	 len = sizeof(u);
+	char		 addr[INET6_ADDRSTRLEN];
+	const void	*from = &u.in6.sin6_addr;
+
+	if (c->server_addr[0] != '\0') {
+		attribute(r, "server_address", c->server_addr);
+		attribute(r, "server_port", c->server_port);
+		return;
+	}
+	if (getsockname(STDIN_FILENO, &u.sa, &len) == -1)
+		return;
+	if (u.sa.sa_family == AF_INET)
+		from = &u.in.sin_addr;
+	else if (u.sa.sa_family != AF_INET6)
+		return;
+	if (inet_ntop(u.sa.sa_family, from, addr, sizeof(addr)) == NULL)
+		return;
+	attribute(r, "server_address", addr);
+	/* The port is at the same place in both. */
+	attribute_number(r, "server_port", ntohs(u.in.sin_port));
+}
+
+static void
+build_security(struct request *r, const struct connection *c)
+{
+	if (c->user[0] != '\0') {
+		attribute(r, "sasl_method", c->session.mechanism);
+		attribute(r, "sasl_username", c->user);
+	}
+	attribute(r, "encryption_protocol", c->tls.protocol);
+	attribute(r, "encryption_cipher", c->tls.cipher);
+	attribute(r, "ccert_subject", c->tls.client);
+}
+
+/* What both questions have in common. */
+static void
+build(struct request *r, struct connection *c, const char *state)
+{
+	char	 instance[sizeof(c->id) + 16];
+
+	r->len = 0;
+	snprintf(instance, sizeof(instance), "%s.%u", c->id, c->messages);
+	attribute(r, "request", "smtpd_access_policy");
+	attribute(r, "protocol_state", state);
+	attribute(r, "protocol_name", c->settings.lmtp ? "LMTP" :
+	    c->session.esmtp ? "ESMTP" : "SMTP");
+	attribute(r, "helo_name", session_helo(&c->session));
+	attribute(r, "queue_id", c->id);
+	attribute(r, "instance", instance);
+	attribute(r, "sender", c->sender);
+	build_client(r, c);
+	build_server(r, c);
+	build_security(r, c);
+}
+
+static void
+build_end(struct request *r)
+{
+	r->buf[r->len++] = '\n';
+}
+
+/* The hooks. */
+
+struct session_verdict
+policy_rcpt(struct connection *c, const char *path)
+{
+	static struct request	 r;
+
+	if (c->settings.policy == NULL)
+		return accepted;
+	build(&r, c, "RCPT");
+	attribute(&r, "recipient", path);
+	attribute_number(&r, "recipient_count", 0);
+	attribute_number(&r, "size", c->declared);
+	build_end(&r);
+	return question(c, c->settings.policy, &r, true);
+}
+
+struct session_verdict
+policy_end(struct connection *c, uint64_t size)
+{
+	static struct request	 r;
+
+	if (c->settings.policy_end == NULL || p.discard)
+		return accepted;
+	if (p.ended)
+		return p.end;
+	build(&r, c, "END-OF-MESSAGE");
+	attribute(&r, "recipient",
+	    c->recipients.count == 1 ? c->recipients.text : "");
+	attribute_number(&r, "recipient_count", c->recipients.count);
+	attribute_number(&r, "size", size);
+	build_end(&r);
+	p.end = question(c, c->settings.policy_end, &r, false);
+	p.ended = true;
+	return p.end;
+}
+
+const char *
+policy_prepend(size_t *len)
+{
+	*len = p.prepend_len;
+	return p.prepend_len == 0 ? NULL : p.prepend;
+}
+
+bool
+policy_discard(void)
+{
+	return p.discard;
+}
+
+void
+policy_reset(void)
+{
+	p.ended = p.discard = false;
+	p.prepend_len = 0;
+	ask_reset();
+}
+
+/* The question and what becomes of the answer. */
+
+static struct session_verdict
+failed(const struct connection *c)
+{
+	static const struct session_verdict later = {
+		SESSION_REFUSE, 451, "4.3.5", "Policy server trouble"
+	};
+
+	return c->settings.policy_fail_accept ? accepted : later;
+}
+
+/* header_open: there is still time to put lines on top of the message. */
+static struct session_verdict
+question(struct connection *c, const char *address, const struct request *r,
+    bool header_open)
+{
+	char		 buf[ANSWER_SIZE];
+	const char	*fault;
+	ssize_t		 len;
+
+	len = ask(address, r->buf, r->len, buf, sizeof(buf) - 1,
+	    c->settings.timeout < TIME_MAX ? c->settings.timeout : TIME_MAX);
+	if (len == -1) {
+		if (errno != EALREADY)
+			log_error(errno, "policy", address);
+		return failed(c);
+	}
+	policy_parse(buf, len, c->utf8, &p.answer);
+	if (p.answer.note != NULL)
+		log_event("policy", "action", p.answer.note, "text",
+		    p.answer.text, NULL);
+	if (apply(&p.answer, header_open, &fault))
+		return p.answer.verdict;
+	buf[len] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	log_event("error", "what", "policy", "object", address, "reason",
+	    fault, "answer", buf, NULL);
+	return failed(c);
+}
+
+static bool
+apply(const struct policy_answer *a, bool header_open, const char **fault)
+{
+	size_t	 len;
+
+	*fault = a->fault;
+	if (*fault != NULL)
+		return false;
+	if (a->discard)
+		p.discard = true;
+	if (a->prepend == NULL)
+		return true;
+	len = strlen(a->prepend);
+	if (!header_open)
+		*fault = "PREPEND comes too late";
+	else if (len + 1 > sizeof(p.prepend) - p.prepend_len)
+		*fault = "PREPEND of too much";
+	else {
+		memcpy(p.prepend + p.prepend_len, a->prepend, len);
+		p.prepend[p.prepend_len + len] = '\n';
+		p.prepend_len += len + 1;
+	}
+	return *fault == NULL;
+}
+
+/* The answer. */
+
+static void
+act_accept(struct policy_answer *a, const struct action *action,
+    const char *text, bool utf8)
+{
+	(void)a, (void)action, (void)text, (void)utf8;
+}
+
+static void
+act_note(struct policy_answer *a, const struct action *action,
+    const char *text, bool utf8)
+{
+	(void)utf8;
+	a->note = action->name;
+	strlcpy(a->text, text, sizeof(a->text));
+}
+
+static void
+act_discard(struct policy_answer *a, const struct action *action,
+    const char *text, bool utf8)
+{
+	a->discard = true;
+	act_note(a, action, text, utf8);
+}
+
+/* The length of "n.nnn.nnn" (RFC 3463) at the start of a text, or 0. */
+static size_t
+status_length(const char *text)
+{
+	size_t		 i = 1, digits;
+	unsigned	 part;
+
+	if (*text != '2' && *text != '4' && *text != '5')
+		return 0;
+	for (part = 0; part < 2; part++) {
+		if (text[i++] != '.')
+			return 0;
+		digits = strspn(text + i, "0123456789");
+		if (digits < 1 || digits > 3)
+			return 0;
+		i += digits;
+	}
+	return text[i] == '\0' || text[i] == ' ' ? i : 0;
+}
+
+/* A status of another class than the code's would contradict it. */
+static void
+act_refuse(struct policy_answer *a, const struct action *action,
+    const char *text, bool utf8)
+{
+	size_t	 len = status_length(text);
+
+	(void)utf8;
+	strlcpy(a->status, action->status, sizeof(a->status));
+	if (len > 0) {
+		memcpy(a->status, text, len);
+		a->status[len] = '\0';
+		a->status[0] = '0' + action->code / 100;
+		text += len + strspn(text + len, " ");
+	}
+	strlcpy(a->text, *text == '\0' ? action->text : text,
+	    sizeof(a->text));
+	a->verdict.kind = SESSION_REFUSE;
+	a->verdict.code = action->code;
+	a->verdict.status = a->status;
+	a->verdict.text = a->text;
+}
+
+/*
+ * One header field on one line; RFC 6532 allows UTF-8 in it only where the
+ * message may have it anyway.
+ */
+static void
+act_prepend(struct policy_answer *a, const struct action *action,
+    const char *text, bool utf8)
+{
+	size_t	 name = 0, len = strlen(text);
+	char	*s;
+
+	(void)action;
+	while (text[name] > ' ' && text[name] < 0x7f && text[name] != ':')
+		name++;
+	if (name == 0 || text[name] != ':') {
+		a->fault = "PREPEND of what is no header field";
+		return;
+	}
+	if (len > HEADER_MAX) {
+		a->fault = "PREPEND of too long a line";
+		return;
+	}
+	strlcpy(a->text, text, sizeof(a->text));
+	for (s = a->text; *s != '\0'; s++)
+		if ((is_control(*s) && *s != '\t') ||
+		    ((unsigned char)*s >= 0x80 && !utf8))
+			*s = '?';
+	a->prepend = a->text;
+}
+
+/* The value of the first "action" line, as a string in buf; or NULL. */
+static const char *
+find_action(char *buf, size_t size, const char *s, size_t len)
+{
+	const char	*end = s + len, *line_end;
+	size_t		 n;
+
+	for (; s < end; s = line_end + 1) {
+		if ((line_end = memchr(s, '\n', end - s)) == NULL)
+			line_end = end;
+		if (line_end - s < 7 || memcmp(s, "action=", 7) != 0)
+			continue;
+		n = line_end - s - 7;
+		if (n >= size || memchr(s, '\0', line_end - s) != NULL)
+			return NULL;
+		memcpy(buf, s + 7, n);
+		buf[n] = '\0';
+		return buf;
+	}
+	return NULL;
+}
+
+/* "450 text": the reply itself. */
+static bool
+is_code(const char *s, size_t len)
+{
+	return len == 3 && (s[0] == '4' || s[0] == '5') &&
+	    isdigit((unsigned char)s[1]) && isdigit((unsigned char)s[2]);
+}
+
+static void
+parse_code(struct policy_answer *a, const char *word, const char *text)
+{
+	struct action	 reply = { .text = "Refused" };
+
+	reply.code = (word[0] - '0') * 100 + (word[1] - '0') * 10 +
+	    word[2] - '0';
+	reply.status = word[0] == '4' ? "4.7.1" : "5.7.1";
+	act_refuse(a, &reply, text, false);
+}
+
+void
+policy_parse(const char *s, size_t len, bool utf8, struct policy_answer *a)
+{
+	char		 buf[ANSWER_SIZE];
+	const char	*word, *text;
+	size_t		 i, n;
+
+	memset(a, 0, sizeof(*a));
+	if ((word = find_action(buf, sizeof(buf), s, len)) == NULL) {
+		a->fault = "no action";
+		return;
+	}
+	n = strcspn(word, " \t");
+	text = word + n + strspn(word + n, " \t");
+	if (is_code(word, n)) {
+		parse_code(a, word, text);
+		return;
+	}
+	for (i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+		if (strlen(actions[i].name) == n &&
+		    strncasecmp(actions[i].name, word, n) == 0) {
+			actions[i].apply(a, &actions[i], text, utf8);
+			return;
+		}
+	a->fault = "action not supported";
+}
+
+/* -t */
+
+static int
+check_server(const char *name, const char *address)
+{
+	if (address == NULL || ask_check(address) == 0)
+		return 0;
+	warn("%s: %s", name, address);
+	return 1;
+}
+
+int
+policy_check(const struct settings *settings)
+{
+	return check_server("policy", settings->policy) +
+	    check_server("policy-end", settings->policy_end);
+}

@@ -1,0 +1,637 @@
+/*
+ * smtpd.c - the program: one SMTP session on standard input and output.
+ *
+ * What the engine decides is in session.c; here its hooks are answered with
+ * the help of deliver.c, recipients.c, policy.c and the modules, and the bytes
+ * are moved.
+ */
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "smtpd.h"
+
+static struct connection	 client;
+static struct session_config	 config;
+static const struct auth_module	*auth;
+static char			 input[65536];
+
+static const struct session_verdict accept_it = { .kind = SESSION_ACCEPT };
+
+static struct session_verdict
+refuse(int code, const char *status, const char *text)
+{
+	return (struct session_verdict){ SESSION_REFUSE, code, status, text };
+}
+
+static const char *
+number(char *buf, size_t size, uint64_t n)
+{
+	snprintf(buf, size, "%llu", (unsigned long long)n);
+	return buf;
+}
+
+/* The recipients of a transaction. */
+
+static int
+keep_recipient(struct recipients *r, const char *path)
+{
+	size_t n = strlen(path) + 1, size = r->size;
+	char *text;
+
+	while (size - r->len < n)
+		size = size == 0 ? 1024 : size * 2;
+	if (size != r->size) {
+		if ((text = realloc(r->text, size)) == NULL)
+			return -1;
+		r->text = text;
+		r->size = size;
+	}
+	memcpy(r->text + r->len, path, n);
+	r->len += n;
+	r->count++;
+	return 0;
+}
+
+/* The hooks. */
+
+static struct session_verdict
+on_mail(void *arg, const struct session_mail *m)
+{
+	struct connection *c = arg;
+
+	strlcpy(c->sender, m->path, sizeof c->sender);
+	c->recipients.len = c->recipients.count = 0;
+	c->body = m->body;
+	c->utf8 = m->utf8;
+	c->declared = m->size;
+	c->messages++;
+	return accept_it;
+}
+
+static struct session_verdict
+judge_recipient(struct connection *c, const char *path)
+{
+	struct session_verdict v;
+
+	if (c->settings.spool == NULL && c->settings.exec == NULL) {
+		log_error(0, "neither spool nor exec is set", NULL);
+		return refuse(451, "4.3.5", "No place for mail here yet");
+	}
+	v = recipients_check(c, path);
+	if (v.kind == SESSION_ACCEPT)
+		v = policy_rcpt(c, path);
+	return v;
+}
+
+static struct session_verdict
+on_rcpt(void *arg, const struct session_rcpt *r)
+{
+	struct connection *c = arg;
+	struct session_verdict v = judge_recipient(c, r->path);
+	char code[16];
+
+	if (v.kind != SESSION_ACCEPT) {
+		log_event("recipient", "status", "refused", "code",
+		    number(code, sizeof code, (uint64_t)v.code), "from",
+		    c->sender, "to", r->path, "addr", c->addr, "why", v.text,
+		    NULL);
+		return v;
+	}
+	if (keep_recipient(&c->recipients, r->path) == -1) {
+		log_error(errno, "recipient", NULL);
+		return refuse(451, "4.3.0", "Out of memory");
+	}
+	return v;
+}
+
+static struct session_verdict
+on_data(void *arg)
+{
+	return deliver_start(arg);
+}
+
+static void
+on_body(void *arg, const char *p, size_t n)
+{
+	(void)arg;
+	deliver_body(p, n);
+}
+
+static void
+log_message(struct connection *c, const char *status, uint64_t size,
+    const char *to, const char *why)
+{
+	char size_text[24], count[24];
+
+	log_event("message", "status", status, "size", size == 0 ? NULL :
+	    number(size_text, sizeof size_text, size), "recipients",
+	    number(count, sizeof count, c->recipients.count), "from", c->sender,
+	    "to", to, "user", *c->user != '\0' ? c->user : NULL, "addr",
+	    c->addr, "why", why, NULL);
+}
+
+static const char *
+nth_recipient(const struct connection *c, unsigned n)
+{
+	const char *p = c->recipients.text;
+
+	while (n-- > 0)
+		p += strlen(p) + 1;
+	return p;
+}
+
+static struct session_verdict
+on_end(void *arg, uint64_t size, unsigned recipient)
+{
+	struct connection *c = arg;
+	struct session_verdict v = policy_end(c, size);
+
+	if (v.kind == SESSION_ACCEPT && !policy_discard())
+		v = deliver_end(c, recipient);
+	c->accepted += v.kind == SESSION_ACCEPT && recipient == 0;
+	log_message(c, v.kind == SESSION_ACCEPT ? policy_discard() ?
+	    "discarded" : "accepted" : v.code < 500 ? "deferred" : "refused",
+	    size, nth_recipient(c, recipient),
+	    v.kind == SESSION_ACCEPT ? NULL : v.text);
+	return v;
+}
+
+static void
+on_reset(void *arg)
+{
+	(void)arg;
+	deliver_reset();
+	policy_reset();
+}
+
+static struct session_verdict
+on_starttls(void *arg)
+{
+	struct connection *c = arg;
+
+	if (conn_tls_load(&c->settings) == -1)
+		return refuse(454, "4.7.0", "TLS not available now");
+	return accept_it;
+}
+
+static const struct auth_module *
+auth_module(void)
+{
+	char err[512];
+
+	if (auth == NULL && (auth = module_open("auth.so", AUTH_MODULE_SYMBOL,
+	    err, sizeof err)) == NULL)
+		log_error(0, "auth", err);
+	return auth;
+}
+
+static const char *
+on_mechanisms(void *arg)
+{
+	return auth_module() == NULL ? NULL : auth->mechanisms(arg);
+}
+
+static struct session_verdict
+on_auth(void *arg, struct session_sasl *x)
+{
+	return auth->step(arg, x);
+}
+
+static void
+on_auth_end(void *arg)
+{
+	(void)arg;
+	auth->end();
+}
+
+static void
+on_command(void *arg, const char *line, bool secret)
+{
+	(void)arg;
+	log_dialogue('<', secret ? "AUTH ****" : line,
+	    strlen(secret ? "AUTH ****" : line));
+}
+
+static void
+on_reply(void *arg, const char *line, size_t len)
+{
+	(void)arg;
+	/* A challenge is a secret's half. */
+	if (len > 4 && memcmp(line, "334 ", 4) == 0)
+		len = 3;
+	log_dialogue('>', line, len);
+}
+
+static void
+on_event(void *arg, enum session_event event, const char *why)
+{
+	struct connection *c = arg;
+
+	if (event == SESSION_EV_REFUSED)
+		log_message(c, "refused", 0, nth_recipient(c, 0), why);
+	else
+		c->reason = why;
+}
+
+static struct session_hooks hooks = {
+	.mail = on_mail, .rcpt = on_rcpt, .data = on_data, .body = on_body,
+	.end = on_end, .reset = on_reset, .starttls = on_starttls,
+	.mechanisms = on_mechanisms, .auth = on_auth, .auth_end = on_auth_end,
+	.event = on_event,
+};
+
+/* Who is it? */
+
+static bool
+is_address(const char *text)
+{
+	char bare[64];
+	struct in6_addr a;
+
+	if (strlcpy(bare, text, sizeof bare) >= sizeof bare)
+		return false;
+	if (inet_pton(AF_INET, bare, &a) == 1)
+		return true;
+	/* A link-local address keeps its zone. */
+	bare[strcspn(bare, "%")] = '\0';
+	return inet_pton(AF_INET6, bare, &a) == 1 &&
+	    strspn(text + strlen(bare), "%abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+	    strlen(text + strlen(bare));
+}
+
+static bool
+peer_from_environment(struct connection *c, const char *addr_name,
+    const char *port_name)
+{
+	const char *addr = getenv(addr_name), *port = getenv(port_name);
+	const char *err = NULL;
+
+	if (addr == NULL || !is_address(addr))
+		return false;
+	strlcpy(c->addr, addr, sizeof c->addr);
+	if (port != NULL) {
+		strtonum(port, 1, 65535, &err);
+		if (err == NULL)
+			strlcpy(c->port, port, sizeof c->port);
+	}
+	return true;
+}
+
+static bool
+peer_from_socket(struct connection *c)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+
+	if (getpeername(STDIN_FILENO, (struct sockaddr *)&ss, &len) == -1 ||
+	    (ss.ss_family != AF_INET && ss.ss_family != AF_INET6))
+		return false;
+	return getnameinfo((struct sockaddr *)&ss, len, c->addr,
+	    sizeof c->addr, c->port, sizeof c->port,
+	    NI_NUMERICHOST | NI_NUMERICSERV) == 0;
+}
+
+/*
+ * systemd says it, tcpserver and s6 say it; inetd leaves it to us.  An IPv4
+ * client of an IPv6 socket is an IPv4 client.
+ */
+static void
+find_peer(struct connection *c)
+{
+	static const char mapped[] = "::ffff:";
+
+	if (!peer_from_environment(c, "REMOTE_ADDR", "REMOTE_PORT") &&
+	    !peer_from_environment(c, "TCPREMOTEIP", "TCPREMOTEPORT") &&
+	    !peer_from_socket(c))
+		strlcpy(c->addr, "local", sizeof c->addr);
+	if (strncasecmp(c->addr, mapped, sizeof mapped - 1) == 0 &&
+	    strchr(c->addr, '.') != NULL)
+		memmove(c->addr, c->addr + sizeof mapped - 1,
+		    strlen(c->addr + sizeof mapped - 1) + 1);
+}
+
+/* The session. */
+
+static unsigned
+extensions(const struct settings *set)
+{
+	unsigned all = SESSION_PIPELINING | SESSION_SIZE | SESSION_8BITMIME |
+	    SESSION_STATUSCODES | SESSION_CHUNKING | SESSION_BINARYMIME |
+	    SESSION_SMTPUTF8 | SESSION_LIMITS | SESSION_HELP;
+
+	if (set->tls == TLS_OFFER || set->tls == TLS_REQUIRE)
+		all |= SESSION_STARTTLS;
+	if (set->auth == AUTH_OFFER || set->auth == AUTH_REQUIRE)
+		all |= SESSION_AUTH;
+	if (set->dsn)
+		all |= SESSION_DSN;
+	return all & ~set->disable;
+}
+
+static void
+configure(const struct settings *set)
+{
+	config = (struct session_config){
+		.hostname = set->hostname,
+		.extensions = extensions(set),
+		.lmtp = set->lmtp,
+		.lf = !set->newline_crlf,
+		.tls_required = set->tls == TLS_REQUIRE,
+		.auth_required = set->auth == AUTH_REQUIRE,
+		.auth_cleartext = set->auth_cleartext,
+		.max_size = set->max_size,
+		.max_recipients = set->max_recipients,
+		.max_messages = set->max_messages,
+		.max_errors = set->max_errors,
+		.max_junk = set->max_junk,
+		.max_auth_failures = set->max_auth_failures,
+		.max_hops = set->max_hops,
+	};
+	if (log_is_debug()) {
+		hooks.command = on_command;
+		hooks.reply = on_reply;
+	}
+}
+
+/* Replies go out when there is nothing else to do: pipelining costs nothing. */
+static int
+flush(struct session *s)
+{
+	const char *p;
+	size_t n = session_output(s, &p);
+
+	if (n > 0 && conn_write(p, n) == -1)
+		return -1;
+	session_sent(s, n);
+	return 0;
+}
+
+/* conn_read() said that it is over: the last word, if there is one. */
+static void
+cut(struct connection *c, ssize_t n)
+{
+	static const struct {
+		int		 error;
+		const char	*status, *text;
+	} words[] = {
+		{ ETIMEDOUT, "4.4.2", "timeout, closing connection" },
+		{ ETIME, "4.4.2", "session took too long" },
+		{ EINTR, "4.3.2", "service is shutting down" },
+	};
+	size_t i;
+
+	if (n == -1)
+		for (i = 0; i < sizeof words / sizeof words[0]; i++)
+			if (errno == words[i].error) {
+				c->reason = words[i].text;
+				session_shutdown(&c->session, words[i].status,
+				    words[i].text);
+				return;
+			}
+	c->reason = n == 0 ? "end of input" : "connection lost";
+	session_hangup(&c->session);
+}
+
+static void
+start_tls(struct connection *c)
+{
+	if (conn_tls_start(&c->tls) == -1) {
+		c->reason = "tls failed";
+		session_hangup(&c->session);
+		return;
+	}
+	log_event("tls", "status", "started", "protocol", c->tls.protocol,
+	    "cipher", c->tls.cipher, "client", c->tls.client, "verify",
+	    c->tls.verify, NULL);
+	session_tls(&c->session);
+}
+
+static void
+serve(struct connection *c)
+{
+	struct session *s = &c->session;
+	size_t used = 0, len = 0;
+	ssize_t n;
+
+	while (session_want(s) != SESSION_CLOSE) {
+		if (session_want(s) == SESSION_INPUT && used < len) {
+			used += session_input(s, input + used, len - used);
+			continue;
+		}
+		if (flush(s) == -1) {
+			cut(c, -1);
+			break;
+		}
+		if (session_want(s) == SESSION_TLS) {
+			start_tls(c);
+		} else if (session_want(s) == SESSION_INPUT) {
+			if ((n = conn_read(input, sizeof input)) <= 0)
+				cut(c, n);
+			used = 0;
+			len = n > 0 ? (size_t)n : 0;
+		}
+	}
+	flush(s);
+	conn_close();
+}
+
+static void
+log_close(const struct connection *c)
+{
+	char messages[16], accepted[16];
+
+	log_event("close", "messages", number(messages, sizeof messages,
+	    c->messages), "accepted", number(accepted, sizeof accepted,
+	    c->accepted), "helo", *session_helo(&c->session) != '\0' ?
+	    session_helo(&c->session) : NULL, "addr", c->addr, "reason",
+	    c->reason, NULL);
+}
+
+/* Before the engine has begun: the client's only word. */
+static void
+turn_away(const char *status, const char *text)
+{
+	char line[SESSION_NAME_MAX + 128];
+	const char *name = client.settings.hostname;
+	int n;
+
+	n = snprintf(line, sizeof line, "421 %s %s %s\r\n", status,
+	    name != NULL ? name : "localhost", text);
+	if (n > 0 && (size_t)n < sizeof line)
+		conn_write(line, (size_t)n);
+}
+
+static int
+session(struct connection *c)
+{
+	conn_open(&c->settings);
+	find_peer(c);
+	sandbox_enter(c);
+	if (c->settings.proxy_protocol && proxy_read(c) == -1)
+		return 0;
+	log_event("connect", "addr", c->addr, "port",
+	    *c->port != '\0' ? c->port : NULL, NULL);
+	configure(&c->settings);
+	session_init(&c->session, &config, &hooks, c);
+	if (c->settings.tls == TLS_IMPLICIT) {
+		if (conn_tls_load(&c->settings) == -1) {
+			c->reason = "tls not available";
+			session_hangup(&c->session);
+			log_close(c);
+			return 0;
+		}
+		start_tls(c);
+	}
+	serve(c);
+	log_close(c);
+	return 0;
+}
+
+/* Starting. */
+
+static void
+make_id(char *id, size_t size)
+{
+	uint64_t n;
+
+	if (getrandom(&n, sizeof n, GRND_NONBLOCK) != sizeof n)
+		n = (uint64_t)getpid();
+	snprintf(id, size, "%016llx", (unsigned long long)n);
+}
+
+/* A setting is wrong: the administrator reads why, the client that it is so. */
+static int
+misconfigured(struct connection *c, const char *err, bool testing)
+{
+	if (testing) {
+		fprintf(stderr, "smtpd: %s\n", err);
+		return EX_CONFIG;
+	}
+	log_open(c->settings.log, false, c->id);
+	log_error(0, "settings", err);
+	conn_open(&c->settings);
+	turn_away("4.3.5", "not configured properly");
+	return EX_CONFIG;
+}
+
+/* -t: everything that can be known without a client. */
+static int
+check(struct connection *c)
+{
+	const struct settings *set = &c->settings;
+	const struct tls_module *tls;
+	char err[512];
+	int bad = 0;
+
+	log_open(LOGTO_STDERR, false, NULL);
+	if (set->spool == NULL && set->exec == NULL) {
+		fprintf(stderr, "smtpd: neither spool nor exec is set: "
+		    "there is nowhere to put a message\n");
+		bad++;
+	}
+	bad += deliver_check(set);
+	bad += recipients_test(set);
+	bad += policy_check(set);
+	bad += sandbox_check(set);
+	if (set->tls != TLS_OFF) {
+		if ((tls = conn_tls_module(err, sizeof err)) == NULL) {
+			fprintf(stderr, "smtpd: %s\n", err);
+			bad++;
+		} else
+			bad += tls->check(set);
+	}
+	if (set->auth != AUTH_OFF)
+		bad += auth_module() == NULL ? 1 : auth->check(set);
+	return bad == 0 ? 0 : EX_CONFIG;
+}
+
+static int
+usage(void)
+{
+	make_id(client.id, sizeof client.id);
+	return misconfigured(&client,
+	    "usage: smtpd [-tTV] [-f file] [-o name=value] ...",
+	    isatty(STDIN_FILENO));
+}
+
+struct options {
+	const char	*file;
+	char		**set;		/* of -o, in order */
+	int		 nset;
+	int		 action;	/* 't', 'T' or 0: serve */
+};
+
+/* -o wins over the file wherever it stands, so the file is read first. */
+static int
+load(struct connection *c, const struct options *o, char *err, size_t size)
+{
+	int i;
+
+	if (o->file != NULL && settings_file(&c->settings, o->file, err,
+	    size) == -1)
+		return -1;
+	for (i = 0; i < o->nset; i++)
+		if (settings_option(&c->settings, o->set[i], err, size) == -1)
+			return -1;
+	return settings_finish(&c->settings, err, size);
+}
+
+static int
+run(struct connection *c, const struct options *o)
+{
+	char err[1024];
+
+	make_id(c->id, sizeof c->id);
+	if (load(c, o, err, sizeof err) == -1)
+		return misconfigured(c, err, o->action != 0);
+	if (o->action == 'T') {
+		settings_dump(&c->settings);
+		return 0;
+	}
+	if (o->action == 't')
+		return check(c);
+	log_open(c->settings.log, c->settings.log_debug, c->id);
+	return session(c);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = { .set = argv };
+	int ch;
+
+	settings_init(&client.settings);
+	while ((ch = getopt(argc, argv, "f:o:tTV")) != -1)
+		switch (ch) {
+		case 'f':
+			o.file = optarg;
+			break;
+		case 'o':	/* behind optind: argv has room for it */
+			argv[o.nset++] = optarg;
+			break;
+		case 't':
+		case 'T':
+			o.action = ch;
+			break;
+		case 'V':
+			puts("smtpd " SMTPD_VERSION);
+			return 0;
+		default:
+			return usage();
+		}
+	if (optind < argc)
+		return usage();
+	return run(&client, &o);
+}

@@ -1,0 +1,416 @@
+/*
+ * passwd.c - the file of users: "user:hash" lines.
+ *
+ * A hash is one of crypt(3) that starts with "$", perhaps behind the name that
+ * Dovecot gives it ("{BLF-CRYPT}"), or "{SCRAM-SHA-256}" and a verifier.  What
+ * follows a second colon, an empty line and one that starts with "#" mean
+ * nothing.  Of two entries for a user the first counts.
+ *
+ * The file is read a block at a time and always up to its end, so that time
+ * does not tell where a user stands in it, or whether there is one.  Of
+ * 100 000 users that is about 3 ms, less than any hash worth its name; a
+ * binary search would need a sorted file, and tell who is not in it.  A map of
+ * the file would be no faster, and SIGBUS if it is cut while we look.
+ *
+ * For a user who is not there the same work is done on somebody else's entry,
+ * chosen by a secret and the user's name, so that it is always the same one
+ * and that the kinds of hashes are met as often as they are in the file.  The
+ * secret is the hash of the beginning of the file: nobody who knows only their
+ * own password can tell, and all processes come to the same.
+ */
+#include <sys/types.h>
+#include <sys/stat.h>
+
+#include <crypt.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+#include <err.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+
+#include "smtpd.h"
+#include "auth.h"
+
+#define BLOCK		65536	/* so long a line may be */
+#define SECRET_FROM	4096	/* octets of the file */
+
+struct line {
+	const char	*text;
+	size_t		 len;
+	off_t		 at;		/* offset of its end */
+	const char	*user;
+	size_t		 user_len;
+	const char	*hash;
+	size_t		 hash_len;
+};
+
+static struct {
+	int		 fd;
+	const char	*path;
+	off_t		 offset;	/* of what is to be read next */
+	size_t		 start, end;	/* of what is not scanned yet */
+	char		 block[BLOCK];
+	struct crypt_data crypt;
+} passwd = { .fd = -1 };
+
+static void	 first_line(void);
+static int	 next_line(struct line *);
+static int	 more(void);
+static int	 failed(void);
+static bool	 fields(struct line *);
+static bool	 parse(const struct line *, struct passwd_entry *);
+static int	 secret(const char *, unsigned char [SCRAM_KEY]);
+static int	 decoy_offset(const char *, unsigned char [SCRAM_KEY], off_t *);
+static int	 crypt_password(const char *, const char *);
+
+static const char scram_prefix[] = "{SCRAM-SHA-256}";
+
+/* Of Dovecot's schemes, those whose value is one of crypt(3)'s. */
+static const char *const crypt_prefixes[] = {
+	"", "{CRYPT}", "{BLF-CRYPT}", "{SHA512-CRYPT}", "{SHA256-CRYPT}",
+	"{MD5-CRYPT}"
+};
+#define NPREFIXES	(sizeof(crypt_prefixes) / sizeof(crypt_prefixes[0]))
+
+int
+passwd_open(const char *path)
+{
+	struct stat st;
+
+	passwd.path = path;
+	passwd.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (passwd.fd == -1)
+		return -1;
+	if (fstat(passwd.fd, &st) == 0 && S_ISREG(st.st_mode))
+		return 0;
+	close(passwd.fd);
+	passwd.fd = -1;
+	errno = EINVAL;
+	return -1;
+}
+
+static void
+first_line(void)
+{
+	passwd.offset = 0;
+	passwd.start = passwd.end = 0;
+}
+
+/* 1, or 0 at the end of the file, or -1 with errno. */
+static int
+next_line(struct line *line)
+{
+	char *text, *newline;
+	size_t left;
+	int n = 1;
+
+	for (;;) {
+		text = passwd.block + passwd.start;
+		left = passwd.end - passwd.start;
+		newline = memchr(text, '\n', left);
+		if (newline != NULL || n == 0)
+			break;
+		if ((n = more()) == -1)
+			return -1;
+	}
+	if (newline == NULL && left == 0)
+		return 0;
+	line->text = text;
+	line->len = newline == NULL ? left : (size_t)(newline - text);
+	passwd.start += line->len + (newline != NULL);
+	line->at = passwd.offset - (off_t)(passwd.end - passwd.start);
+	return 1;
+}
+
+/* Read on behind what is not scanned yet; as next_line(). */
+static int
+more(void)
+{
+	ssize_t n;
+
+	passwd.end -= passwd.start;
+	memmove(passwd.block, passwd.block + passwd.start, passwd.end);
+	passwd.start = 0;
+	if (passwd.end == BLOCK) {
+		errno = E2BIG;
+		return -1;
+	}
+	do
+		n = pread(passwd.fd, passwd.block + passwd.end,
+		    BLOCK - passwd.end, passwd.offset);
+	while (n == -1 && errno == EINTR);
+	if (n <= 0)
+		return (int)n;
+	passwd.end += (size_t)n;
+	passwd.offset += n;
+	return 1;
+}
+
+static int
+failed(void)
+{
+	log_error(errno, "auth-file", passwd.path);
+	return -1;
+}
+
+/* Find user and hash; false: there are none. */
+static bool
+fields(struct line *line)
+{
+	const char *colon, *end = line->text + line->len;
+
+	if (line->len == 0 || line->text[0] == '#')
+		return false;
+	colon = memchr(line->text, ':', line->len);
+	if (colon == NULL || colon == line->text)
+		return false;
+	line->user = line->text;
+	line->user_len = (size_t)(colon - line->text);
+	line->hash = colon + 1;
+	colon = memchr(line->hash, ':', (size_t)(end - line->hash));
+	line->hash_len = (size_t)((colon == NULL ? end : colon) - line->hash);
+	return true;
+}
+
+static bool
+is_scram(const struct line *line)
+{
+	return line->hash_len >= sizeof(scram_prefix) - 1 &&
+	    memcmp(line->hash, scram_prefix, sizeof(scram_prefix) - 1) == 0;
+}
+
+/* Is it a hash to work with? */
+static bool
+parse(const struct line *line, struct passwd_entry *entry)
+{
+	const char *hash = line->hash;
+	size_t i, n, len = line->hash_len;
+	int salt;
+
+	memset(entry, 0, sizeof(*entry));
+	if (is_scram(line)) {
+		entry->scram = true;
+		n = sizeof(scram_prefix) - 1;
+		return scram_parse(hash + n, len - n, &entry->verifier);
+	}
+	for (i = 0; i < NPREFIXES; i++) {
+		n = strlen(crypt_prefixes[i]);
+		if (len > n && hash[n] == '$' &&
+		    strncasecmp(hash, crypt_prefixes[i], n) == 0)
+			break;
+	}
+	if (i == NPREFIXES || len - n >= sizeof(entry->hash) ||
+	    !auth_text(hash + n, len - n))
+		return false;
+	memcpy(entry->hash, hash + n, len - n);
+	salt = crypt_checksalt(entry->hash);
+	return salt == CRYPT_SALT_OK || salt == CRYPT_SALT_METHOD_LEGACY ||
+	    salt == CRYPT_SALT_TOO_CHEAP;
+}
+
+int
+passwd_has_scram(void)
+{
+	struct passwd_entry entry;
+	struct line line;
+	int n;
+
+	first_line();
+	while ((n = next_line(&line)) == 1)
+		if (fields(&line) && is_scram(&line) && parse(&line, &entry))
+			break;
+	explicit_bzero(passwd.block, sizeof(passwd.block));
+	explicit_bzero(&entry, sizeof(entry));
+	return n == -1 ? failed() : n;
+}
+
+static bool
+is_user(const struct line *line, const char *user, size_t len)
+{
+	return line->len > len && line->text[len] == ':' &&
+	    line->text[0] != '#' && memcmp(line->text, user, len) == 0;
+}
+
+/* Something that depends on the file and on the user, and that nobody knows. */
+static int
+secret(const char *user, unsigned char key[SCRAM_KEY])
+{
+	ssize_t n;
+	int e = GNUTLS_E_FILE_ERROR;
+
+	n = pread(passwd.fd, passwd.block, SECRET_FROM, 0);
+	if (n != -1)
+		e = gnutls_hmac_fast(GNUTLS_MAC_SHA256, passwd.block,
+		    (size_t)n, user, strlen(user), key);
+	return e < 0 ? -1 : 0;
+}
+
+static int
+decoy_offset(const char *user, unsigned char key[SCRAM_KEY], off_t *offset)
+{
+	struct stat st;
+	uint64_t n;
+
+	*offset = 0;
+	if (fstat(passwd.fd, &st) == -1 || secret(user, key) == -1)
+		return -1;
+	memcpy(&n, key, sizeof(n));
+	if (st.st_size > 0)
+		*offset = (off_t)(n % (uint64_t)st.st_size);
+	return 0;
+}
+
+/*
+ * One pass: the user's own entry, and the first usable one behind the decoy's
+ * offset, or else the first one.
+ */
+static int
+scan(const char *user, bool scram, off_t offset, struct passwd_entry *own,
+    struct passwd_entry *decoy)
+{
+	struct passwd_entry entry;
+	struct line line;
+	size_t len = strlen(user);
+	bool any = false, beyond = false, known = false, seen = false;
+	int n;
+
+	first_line();
+	while ((n = next_line(&line)) == 1) {
+		if (!seen && is_user(&line, user, len)) {
+			seen = true;
+			known = fields(&line) && parse(&line, own) &&
+			    (!scram || own->scram);
+		} else if ((!any || (!beyond && line.at > offset)) &&
+		    fields(&line) && parse(&line, &entry) &&
+		    (!scram || entry.scram)) {
+			*decoy = entry;
+			any = true;
+			beyond = line.at > offset;
+		}
+	}
+	explicit_bzero(&entry, sizeof(entry));
+	return n == -1 ? -1 : known;
+}
+
+int
+passwd_find(const char *user, bool scram, struct passwd_entry *entry)
+{
+	struct passwd_entry decoy = { 0 };
+	unsigned char key[SCRAM_KEY];
+	gnutls_datum_t k = { key, sizeof(key) }, info = { NULL, 0 };
+	off_t offset;
+	int found = -1;
+
+	memset(entry, 0, sizeof(*entry));
+	/* A name with a colon could match two fields of a line. */
+	if (decoy_offset(user, key, &offset) == 0)
+		found = scan(strchr(user, ':') != NULL ? "" : user, scram,
+		    offset, entry, &decoy);
+	if (found == 0) {
+		*entry = decoy;
+		/* The salt is shown to the client: not another user's. */
+		if (gnutls_hkdf_expand(GNUTLS_MAC_SHA256, &k, &info,
+		    entry->verifier.salt, SCRAM_SALT_MAX) < 0)
+			found = -1;
+	}
+	explicit_bzero(passwd.block, sizeof(passwd.block));
+	explicit_bzero(&decoy, sizeof(decoy));
+	explicit_bzero(key, sizeof(key));
+	return found == -1 ? failed() : found;
+}
+
+enum auth_result
+passwd_check(const char *user, const char *password)
+{
+	struct passwd_entry entry;
+	int known, right;
+
+	known = passwd_find(user, false, &entry);
+	if (known == -1)
+		return AUTH_BROKEN;
+	right = entry.scram ? scram_password(&entry.verifier, password) :
+	    crypt_password(entry.hash, password);
+	explicit_bzero(&entry, sizeof(entry));
+	if (right == -1)
+		return AUTH_BROKEN;
+	return known == 1 && right == 1 ? AUTH_RIGHT : AUTH_WRONG;
+}
+
+/* 1, 0, or -1: logged. */
+static int
+crypt_password(const char *hash, const char *password)
+{
+	const char *result;
+	int error, right;
+
+	if (hash[0] == '\0')	/* a file without users */
+		return 0;
+	errno = 0;
+	result = crypt_rn(password, hash, &passwd.crypt,
+	    (int)sizeof(passwd.crypt));
+	error = errno;
+	right = result != NULL && auth_equal(result, strlen(result), hash,
+	    strlen(hash));
+	explicit_bzero(&passwd.crypt, sizeof(passwd.crypt));
+	if (result != NULL || error == EINVAL || error == ERANGE)
+		return right;
+	log_error(error, "crypt", NULL);
+	return -1;
+}
+
+/* An account that is locked on purpose ("!" or "*") is not a mistake. */
+static bool
+locked(const struct line *line)
+{
+	return line->hash_len > 0 && strchr("!*", line->hash[0]) != NULL;
+}
+
+static int
+test_line(struct line *line, const char *path, unsigned long number)
+{
+	struct passwd_entry entry;
+	const char *wrong = NULL;
+
+	if (line->len == 0 || line->text[0] == '#')
+		return 0;
+	if (!fields(line))
+		wrong = "not user:hash";
+	else if (line->user_len > AUTH_USER_MAX ||
+	    !auth_text(line->user, line->user_len))
+		wrong = "not a user name";
+	else if (!locked(line) && !parse(line, &entry))
+		wrong = "no hash that can be used";
+	if (wrong == NULL)
+		return 0;
+	warnx("auth-file: %s: line %lu: %s", path, number, wrong);
+	return 1;
+}
+
+int
+passwd_test(const char *path)
+{
+	struct line line;
+	unsigned long number = 0;
+	int n, problems = 0;
+
+	if (passwd_open(path) == -1) {
+		warn("auth-file: %s", path);
+		return 1;
+	}
+	first_line();
+	while ((n = next_line(&line)) == 1)
+		problems += test_line(&line, path, ++number);
+	if (n == -1) {
+		warn("auth-file: %s: line %lu", path, number + 1);
+		problems++;
+	}
+	return problems;
+}

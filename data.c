@@ -49,11 +49,14 @@ emit(struct session *s, const char *p, size_t n)
 {
 	if (n == 0 || s->tx.refusal != R_NONE)
 		return;
-	if (!s->tx.header_over)
+	if (!s->tx.header_over) {
 		count_hops(&s->tx, p, n);
-	if (engine_over(s->tx.hops, s->config->max_hops))
-		s->tx.refusal = R_LOOP;
-	else if (s->hooks->body != NULL)
+		if (engine_over(s->tx.hops, s->config->max_hops)) {
+			s->tx.refusal = R_LOOP;
+			return;
+		}
+	}
+	if (s->hooks->body != NULL)
 		s->hooks->body(s->arg, p, n);
 }
 
@@ -83,35 +86,64 @@ step(struct session_transaction *tx, enum data_state state, char c, bool dots)
 
 /*
  * Is every CR in here followed by a LF, every LF preceded by a CR, and no NUL?
- * A CR at the end is not judged.  No branch, so that the compiler makes it a
- * few vector instructions for 16 octets: the price of looking at each of them.
+ * No branch and a fixed count, so that the compiler makes it a few vector
+ * instructions for 16 octets: the price of looking at each of them.
  */
+#define BLOCK	64
+
+static bool
+is_bad(const char *p, size_t n)
+{
+	unsigned char bad = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		bad |= (unsigned char)((p[i - 1] == '\r') ^ (p[i] == '\n')) |
+		    (unsigned char)(p[i] == '\0');
+	return bad != 0;
+}
+
+/* A CR at the end is not judged: its LF may be yet to come. */
 static bool
 is_clean(const char *p, size_t n, bool after_cr)
 {
-	unsigned char bad = n > 0 && (after_cr != (*p == '\n') || *p == '\0');
 	size_t i;
 
-	for (i = 1; i < n; i++)
-		bad |= (unsigned char)((p[i - 1] == '\r') ^ (p[i] == '\n')) |
-		    (unsigned char)(p[i] == '\0');
-	return bad == 0;
+	if (n == 0 || after_cr != (*p == '\n') || *p == '\0')
+		return false;
+	for (i = 1; n - i >= BLOCK; i += BLOCK)
+		if (is_bad(p + i, BLOCK))
+			return false;
+	return !is_bad(p + i, n - i);
 }
 
-/* How far the text goes that step() need not see. */
-static size_t
-text_run(const char *p, size_t n, bool clean)
+/*
+ * Text that step() need not see, from *i up to the next octet that it must:
+ * where all is clean, whole lines that do not begin with a dot.
+ */
+static void
+skip_text(struct session *s, const char *p, size_t n, bool clean, size_t *i,
+    size_t *from)
 {
 	const char *cr;
-	size_t i;
 
-	if (clean) {
-		cr = memchr(p, '\r', n);
-		return cr == NULL ? n : (size_t)(cr - p);
+	if (!clean) {
+		while (*i < n && p[*i] != '\r' && p[*i] != '\n' &&
+		    p[*i] != '\0')
+			(*i)++;
+		return;
 	}
-	for (i = 0; i < n && p[i] != '\r' && p[i] != '\n' && p[i] != '\0'; i++)
-		;
-	return i;
+	while ((cr = memchr(p + *i, '\r', n - *i)) != NULL) {
+		*i = (size_t)(cr - p);
+		if (n - *i <= 2 || cr[2] == '.')
+			return;
+		if (s->config->lf) {
+			emit(s, p + *from, *i - *from);
+			*from = *i + 1;
+		}
+		*i += 2;
+	}
+	*i = n;
 }
 
 /*
@@ -128,7 +160,7 @@ scan(struct session *s, const char *p, size_t n, bool dots)
 
 	while (i < n && state != D_END) {
 		if (state == D_TEXT) {
-			i += text_run(p + i, n - i, clean);
+			skip_text(s, p, n, clean, &i, &from);
 			if (i == n)
 				break;
 		}

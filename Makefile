@@ -19,10 +19,10 @@ MAIL	= mail
 CC	= gcc
 CFLAGS	= -O2 -g
 
-# Sources.  tls.so and auth.so are loaded when a session first needs them; the
-# engine is also a library.
+# Sources.  smtpd becomes smtpd-tls when a session needs TLS or passwords; see
+# handover.c.  The engine is also a library.
 ENGINE	= session.c command.c parameter.c address.c data.c sasl.c reply.c
-PROGRAM	= smtpd.c conn.c log.c module.c settings.c deliver.c spool.c exec.c \
+PROGRAM	= smtpd.c conn.c log.c handover.c settings.c deliver.c spool.c exec.c \
 	  policy.c ask.c recipients.c proxy.c sandbox.c
 TLS	= tls.c
 AUTH	= auth.c scram.c passwd.c checkpw.c
@@ -72,10 +72,9 @@ SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 
 PKGCONFIG = pkg-config
 BSD_CFLAGS := $(shell $(PKGCONFIG) --cflags libbsd-overlay 2>/dev/null)
+BSD_ARCHIVES := $(shell $(PKGCONFIG) --static --libs libbsd-overlay 2>/dev/null)
 # A shared libbsd would cost each start 0.1 ms.
-BSD_LIBS := -Wl,-Bstatic \
-	$(shell $(PKGCONFIG) --static --libs libbsd-overlay 2>/dev/null) \
-	-Wl,-Bdynamic
+BSD_LIBS = -Wl,-Bstatic $(BSD_ARCHIVES) -Wl,-Bdynamic
 TLS_CFLAGS := $(shell $(PKGCONFIG) --cflags gnutls 2>/dev/null)
 TLS_LIBS := $(shell $(PKGCONFIG) --libs gnutls 2>/dev/null)
 
@@ -87,47 +86,39 @@ COMPILE_ASAN = $(CC) $(BASE) $(SANITIZE) $(CPPFLAGS)
 
 objects = $(patsubst %.c,$(1)/%.o,$(2))
 
-all: smtpd tls.so auth.so libsession.a
+all: smtpd smtpd-tls libsession.a
 
-# The program.  Its functions are visible to the modules.
-smtpd: $(call objects,build,$(PROGRAM)) libsession.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -pie -rdynamic -o $@ $^ $(BSD_LIBS)
+# Static, since the dynamic loader would be a third of a short session's time;
+# with TLS, dynamic, so that a new GnuTLS needs no new smtpd.
+smtpd: $(call objects,build,$(PROGRAM) plain.c) libsession.a
+	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -static-pie -o $@ $^ $(BSD_ARCHIVES)
+
+smtpd-tls: $(call objects,build,$(PROGRAM) full.c $(TLS) $(AUTH)) libsession.a
+	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -pie -o $@ $^ $(TLS_LIBS) -lcrypt \
+	    $(BSD_LIBS)
 
 libsession.a: $(call objects,build,$(ENGINE))
 	rm -f $@
 	$(AR) rcs $@ $^
 
-tls.so: $(call objects,build/pic,$(TLS))
-	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -shared -o $@ $^ $(TLS_LIBS) -lbsd
-
-auth.so: $(call objects,build/pic,$(AUTH))
-	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -shared -o $@ $^ $(TLS_LIBS) \
-	    -lcrypt $(BSD_LIBS)
-
 # The same with sanitizers.
 asan: build/asan/smtpd
 
-build/asan/smtpd: $(call objects,build/asan,$(PROGRAM)) \
-    build/asan/libsession.a build/asan/tls.so build/asan/auth.so
-	$(CC) $(SANITIZE) -rdynamic -o $@ $(filter %.o %.a,$^) $(BSD_LIBS)
+build/asan/smtpd: $(call objects,build/asan,$(PROGRAM) plain.c) \
+    build/asan/libsession.a build/asan/smtpd-tls
+	$(CC) $(SANITIZE) -o $@ $(filter %.o %.a,$^) $(BSD_LIBS)
+
+build/asan/smtpd-tls: $(call objects,build/asan,$(PROGRAM) full.c $(TLS) \
+    $(AUTH)) build/asan/libsession.a
+	$(CC) $(SANITIZE) -o $@ $^ $(TLS_LIBS) -lcrypt $(BSD_LIBS)
 
 build/asan/libsession.a: $(call objects,build/asan,$(ENGINE))
 	rm -f $@
 	$(AR) rcs $@ $^
 
-build/asan/tls.so: $(call objects,build/asan,$(TLS))
-	$(CC) $(SANITIZE) -shared -o $@ $^ $(TLS_LIBS) -lbsd
-
-build/asan/auth.so: $(call objects,build/asan,$(AUTH))
-	$(CC) $(SANITIZE) -shared -o $@ $^ $(TLS_LIBS) -lcrypt $(BSD_LIBS)
-
 build/%.o: %.c Makefile | have-bsd
 	@mkdir -p $(@D)
 	$(COMPILE) -fPIE -c -o $@ $<
-
-build/pic/%.o: %.c Makefile | have-bsd
-	@mkdir -p $(@D)
-	$(COMPILE) -fPIC -c -o $@ $<
 
 build/asan/%.o: %.c Makefile | have-bsd
 	@mkdir -p $(@D)
@@ -148,7 +139,7 @@ talk_LIBS = -lssl -lcrypto
 fail_LIBS = -shared -fPIC
 
 # A module directory that changed is to be compiled in.
-build/module.o build/pic/module.o: build/moddir
+build/handover.o build/sandbox.o: build/moddir
 build/moddir: FORCE
 	@mkdir -p $(@D)
 	@echo '$(MODDIR)' | cmp -s - $@ || echo '$(MODDIR)' >$@
@@ -203,7 +194,7 @@ install: all
 	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 \
 	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR)
 	install -m 755 smtpd $(DESTDIR)$(SBINDIR)/smtpd
-	install -m 644 tls.so auth.so $(DESTDIR)$(MODDIR)
+	install -m 755 smtpd-tls $(DESTDIR)$(MODDIR)
 	install -m 644 session.h $(DESTDIR)$(INCDIR)
 	install -m 644 libsession.a $(DESTDIR)$(LIBDIR)
 	sed -e 's,@PREFIX@,$(PREFIX),' -e 's,@INCDIR@,$(INCDIR),' \
@@ -218,7 +209,7 @@ install: all
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/smtpd \
-	    $(DESTDIR)$(MODDIR)/tls.so $(DESTDIR)$(MODDIR)/auth.so \
+	    $(DESTDIR)$(MODDIR)/smtpd-tls \
 	    $(DESTDIR)$(INCDIR)/session.h \
 	    $(DESTDIR)$(LIBDIR)/libsession.a \
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/session.pc \
@@ -229,7 +220,7 @@ uninstall:
 	-rmdir $(DESTDIR)$(MODDIR) 2>/dev/null
 
 clean:
-	rm -rf build smtpd tls.so auth.so libsession.a
+	rm -rf build smtpd smtpd-tls libsession.a
 
 FORCE:
 .PHONY: all asan tools packages run check check-full bench install uninstall \

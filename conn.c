@@ -23,7 +23,6 @@ static struct {
 	int		 signals;	/* readable once we are to end */
 	int64_t		 idle;		/* milliseconds; never 0 */
 	int64_t		 end;		/* of the session, or 0: none */
-	const struct tls_module *module;
 	void		*tls;		/* loaded; */
 	bool		 secure;	/* and in use: there is no way back */
 	bool		 broken;	/* nothing more to be had */
@@ -39,12 +38,13 @@ now(void)
 }
 
 void
-conn_open(const struct settings *set)
+conn_open(const struct settings *set, int64_t end)
 {
 	sigset_t mask;
 
 	conn.idle = (int64_t)set->timeout * 1000;
-	if (set->session_timeout != 0)
+	conn.end = end;
+	if (end == 0 && set->session_timeout != 0)
 		conn.end = now() + (int64_t)set->session_timeout * 1000;
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
@@ -53,6 +53,12 @@ conn_open(const struct settings *set)
 	conn.signals = signalfd(-1, &mask, SFD_CLOEXEC);
 	sigaddset(&mask, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
+}
+
+int64_t
+conn_end(void)
+{
+	return conn.end;
 }
 
 /* Until the descriptor is ready: 0, or -1 with errno as smtpd.h says. */
@@ -144,7 +150,7 @@ conn_read(void *buf, size_t size)
 
 	if (conn.broken)
 		return 0;
-	n = conn.secure ? conn.module->read(conn.tls, buf, size) :
+	n = conn.secure ? tls_module->read(conn.tls, buf, size) :
 	    raw_read(buf, size);
 	/* A timeout or a signal leaves words to be said, all else does not. */
 	if (n == 0 || (n == -1 && errno != ETIMEDOUT && errno != ETIME &&
@@ -160,20 +166,11 @@ conn_write(const void *buf, size_t len)
 
 	if (conn.broken || len == 0)
 		return conn.broken ? -1 : 0;
-	n = conn.secure ? conn.module->write(conn.tls, buf, len) :
+	n = conn.secure ? tls_module->write(conn.tls, buf, len) :
 	    raw_write(buf, len);
 	if (n == -1)
 		conn.broken = true;
 	return n;
-}
-
-const struct tls_module *
-conn_tls_module(char *err, size_t size)
-{
-	if (conn.module == NULL)
-		conn.module = module_open("tls.so", TLS_MODULE_SYMBOL, err,
-		    size);
-	return conn.module;
 }
 
 int
@@ -183,8 +180,8 @@ conn_tls_load(const struct settings *set)
 
 	if (conn.tls != NULL)
 		return 0;
-	if (conn_tls_module(err, sizeof err) != NULL)
-		conn.tls = conn.module->open(set, err, sizeof err);
+	if (tls_module != NULL)
+		conn.tls = tls_module->open(set, err, sizeof err);
 	if (*err != '\0')	/* without tickets it goes on */
 		log_error(0, "tls", err);
 	return conn.tls == NULL ? -1 : 0;
@@ -196,7 +193,7 @@ conn_tls_start(struct tls_info *info)
 	char err[512] = "";
 
 	conn.secure = true;
-	if (conn.module->handshake(conn.tls, raw_read, raw_write, info, err,
+	if (tls_module->handshake(conn.tls, raw_read, raw_write, info, err,
 	    sizeof err) == 0)
 		return 0;
 	conn.broken = true;
@@ -207,15 +204,15 @@ conn_tls_start(struct tls_info *info)
 int
 conn_tls_binding(unsigned char *out, size_t size)
 {
-	if (!conn.secure || conn.broken || conn.module->binding == NULL)
+	if (!conn.secure || conn.broken)
 		return -1;
-	return conn.module->binding(conn.tls, out, size);
+	return tls_module->binding(conn.tls, out, size);
 }
 
 void
 conn_close(void)
 {
 	if (conn.secure && !conn.broken)
-		conn.module->close(conn.tls);
+		tls_module->close(conn.tls);
 	conn.broken = true;
 }

@@ -50,8 +50,8 @@ engine_close(struct session *s)
 	s->state = STATE_CLOSED;
 }
 
-void
-session_init(struct session *s, const struct session_config *config,
+static void
+init(struct session *s, const struct session_config *config,
     const struct session_hooks *hooks, void *arg)
 {
 	/* Not the buffers: their pages are not to be touched until needed. */
@@ -59,7 +59,39 @@ session_init(struct session *s, const struct session_config *config,
 	s->config = config;
 	s->hooks = hooks;
 	s->arg = arg;
+}
+
+void
+session_init(struct session *s, const struct session_config *config,
+    const struct session_hooks *hooks, void *arg)
+{
+	init(s, config, hooks, arg);
 	reply(s, R_BANNER);
+}
+
+struct session_counters
+session_counters(const struct session *s)
+{
+	return (struct session_counters){ s->messages, s->errors, s->junk,
+	    s->auth_failures };
+}
+
+void
+session_resume(struct session *s, const struct session_config *config,
+    const struct session_hooks *hooks, void *arg, const char *helo,
+    const struct session_counters *n)
+{
+	size_t len = strnlen(helo, SESSION_NAME_MAX);
+
+	init(s, config, hooks, arg);
+	s->messages = n->messages;
+	s->errors = n->errors;
+	s->junk = n->junk;
+	s->auth_failures = n->auth_failures;
+	memcpy(s->helo, helo, len);
+	s->helo[len] = '\0';
+	s->greeted = s->esmtp = true;
+	engine_ask(s, ASK_STARTTLS, engine_hook(s, starttls));
 }
 
 /*
@@ -85,7 +117,8 @@ engine_offers(const struct session *s, unsigned extension)
 		return s->config->max_recipients || s->config->max_messages;
 	case SESSION_AUTH:
 		if (s->hooks->mechanisms == NULL || s->hooks->auth == NULL ||
-		    (!s->tls && !s->config->auth_cleartext))
+		    (!s->tls && (!s->config->auth_cleartext ||
+		    s->config->tls_required)))
 			return false;
 		mechanisms = s->hooks->mechanisms(s->arg);
 		return mechanisms != NULL && *mechanisms != '\0';

@@ -165,7 +165,8 @@ struct session_sasl {
  *	auth_end	the exchange is over without a verdict (cancelled, cut):
  *		forget it
  *	command	each command line, for a log; secret: nothing of it is safe to
- *		show, and line is then "AUTH" or "*"
+ *		show, and line is then "AUTH" or "*"; one that is not
+ *		known is "?", since it may be a password
  *	reply	each reply line, for a log
  *	event	something the program may want to count or log
  */
@@ -270,6 +271,20 @@ struct session {
  */
 void	session_init(struct session *, const struct session_config *,
 	    const struct session_hooks *, void *arg);
+
+/*
+ * STARTTLS in another process: the counters that outlive it; and a session that
+ * begins where EHLO (or LHLO) and STARTTLS were said, without a banner.  The
+ * starttls hook is asked, and 220 or its refusal is in the output.
+ */
+struct session_counters {
+	unsigned	 messages, errors, junk, auth_failures;
+};
+
+struct session_counters session_counters(const struct session *);
+void	session_resume(struct session *, const struct session_config *,
+	    const struct session_hooks *, void *arg, const char *helo,
+	    const struct session_counters *);
 
 /*
  * Feed len octets.  Returns how many were taken: fewer if session_want() is no

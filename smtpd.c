@@ -11,7 +11,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +22,6 @@
 
 static struct connection	 client;
 static struct session_config	 config;
-static const struct auth_module	*auth;
 static char			 input[65536];
 
 static const struct session_verdict accept_it = { .kind = SESSION_ACCEPT };
@@ -175,44 +173,49 @@ on_reset(void *arg)
 	policy_reset();
 }
 
+/* Replies go out when there is nothing else to do: pipelining costs nothing. */
+static int
+flush(struct session *s)
+{
+	const char *p;
+	size_t n = session_output(s, &p);
+
+	if (n > 0 && conn_write(p, n) == -1)
+		return -1;
+	session_sent(s, n);
+	return 0;
+}
+
+/* Where TLS is another program's, it goes on there, with this same question. */
 static struct session_verdict
 on_starttls(void *arg)
 {
 	struct connection *c = arg;
 
+	if (tls_module == NULL && flush(&c->session) == 0)
+		handover_starttls(c);
 	if (conn_tls_load(&c->settings) == -1)
 		return refuse(454, "4.7.0", "TLS not available now");
 	return accept_it;
 }
 
-static const struct auth_module *
-auth_module(void)
-{
-	char err[512];
-
-	if (auth == NULL && (auth = module_open("auth.so", AUTH_MODULE_SYMBOL,
-	    err, sizeof err)) == NULL)
-		log_error(0, "auth", err);
-	return auth;
-}
-
 static const char *
 on_mechanisms(void *arg)
 {
-	return auth_module() == NULL ? NULL : auth->mechanisms(arg);
+	return auth_module == NULL ? NULL : auth_module->mechanisms(arg);
 }
 
 static struct session_verdict
 on_auth(void *arg, struct session_sasl *x)
 {
-	return auth->step(arg, x);
+	return auth_module->step(arg, x);
 }
 
 static void
 on_auth_end(void *arg)
 {
 	(void)arg;
-	auth->end();
+	auth_module->end();
 }
 
 static void
@@ -292,15 +295,32 @@ peer_from_environment(struct connection *c, const char *addr_name,
 static bool
 peer_from_socket(struct connection *c)
 {
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof ss;
+	union {
+		struct sockaddr		 sa;
+		struct sockaddr_in	 v4;
+		struct sockaddr_in6	 v6;
+		struct sockaddr_storage	 any;
+	} a;
+	socklen_t len = sizeof a;
+	size_t n;
+	in_port_t port;
 
-	if (getpeername(STDIN_FILENO, (struct sockaddr *)&ss, &len) == -1 ||
-	    (ss.ss_family != AF_INET && ss.ss_family != AF_INET6))
+	if (getpeername(STDIN_FILENO, &a.sa, &len) == -1)
 		return false;
-	return getnameinfo((struct sockaddr *)&ss, len, c->addr,
-	    sizeof c->addr, c->port, sizeof c->port,
-	    NI_NUMERICHOST | NI_NUMERICSERV) == 0;
+	if (a.sa.sa_family == AF_INET) {
+		inet_ntop(AF_INET, &a.v4.sin_addr, c->addr, sizeof c->addr);
+		port = a.v4.sin_port;
+	} else if (a.sa.sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &a.v6.sin6_addr, c->addr, sizeof c->addr);
+		port = a.v6.sin6_port;
+	} else
+		return false;
+	snprintf(c->port, sizeof c->port, "%u", ntohs(port));
+	n = strlen(c->addr);
+	if (a.sa.sa_family == AF_INET6 && a.v6.sin6_scope_id != 0)
+		snprintf(c->addr + n, sizeof c->addr - n, "%%%u",
+		    a.v6.sin6_scope_id);
+	return true;
 }
 
 /*
@@ -365,19 +385,6 @@ configure(const struct settings *set)
 	}
 }
 
-/* Replies go out when there is nothing else to do: pipelining costs nothing. */
-static int
-flush(struct session *s)
-{
-	const char *p;
-	size_t n = session_output(s, &p);
-
-	if (n > 0 && conn_write(p, n) == -1)
-		return -1;
-	session_sent(s, n);
-	return 0;
-}
-
 /* conn_read() said that it is over: the last word, if there is one. */
 static void
 cut(struct connection *c, ssize_t n)
@@ -436,7 +443,7 @@ serve(struct connection *c)
 		}
 		if (session_want(s) == SESSION_TLS) {
 			start_tls(c);
-		} else if (session_want(s) == SESSION_INPUT) {
+		} else if (session_want(s) == SESSION_INPUT && used == len) {
 			if ((n = conn_read(input, sizeof input)) <= 0)
 				cut(c, n);
 			used = 0;
@@ -473,34 +480,6 @@ turn_away(const char *status, const char *text)
 		conn_write(line, (size_t)n);
 }
 
-static int
-session(struct connection *c)
-{
-	conn_open(&c->settings);
-	find_peer(c);
-	sandbox_enter(c);
-	if (c->settings.proxy_protocol && proxy_read(c) == -1)
-		return 0;
-	log_event("connect", "addr", c->addr, "port",
-	    *c->port != '\0' ? c->port : NULL, NULL);
-	configure(&c->settings);
-	session_init(&c->session, &config, &hooks, c);
-	if (c->settings.tls == TLS_IMPLICIT) {
-		if (conn_tls_load(&c->settings) == -1) {
-			c->reason = "tls not available";
-			session_hangup(&c->session);
-			log_close(c);
-			return 0;
-		}
-		start_tls(c);
-	}
-	serve(c);
-	log_close(c);
-	return 0;
-}
-
-/* Starting. */
-
 static void
 make_id(char *id, size_t size)
 {
@@ -511,6 +490,63 @@ make_id(char *id, size_t size)
 	snprintf(id, size, "%016llx", (unsigned long long)n);
 }
 
+/* TLS from the first byte: the banner comes inside. */
+static void
+start_implicit(struct connection *c)
+{
+	if (conn_tls_load(&c->settings) == -1) {
+		c->reason = "tls not available";
+		session_hangup(&c->session);
+		conn_close();
+	} else
+		start_tls(c);
+}
+
+static int
+begin(struct connection *c)
+{
+	struct session_counters counters;
+	char helo[SESSION_NAME_MAX + 1];
+	int64_t end = 0;
+	bool resumed;
+
+	make_id(c->id, sizeof c->id);
+	resumed = handover_taken(c, &counters, helo, sizeof helo, &end);
+	log_open(c->settings.log, c->settings.log_debug, c->id);
+	if (!resumed && handover_at_start(&c->settings, false))
+		handover_now();
+	conn_open(&c->settings, end);
+	configure(&c->settings);
+	if (!resumed)
+		find_peer(c);
+	sandbox_enter(c);
+	if (resumed) {
+		session_resume(&c->session, &config, &hooks, c, helo,
+		    &counters);
+		return 0;
+	}
+	if (c->settings.proxy_protocol && proxy_read(c) == -1)
+		return -1;
+	log_event("connect", "addr", c->addr, "port",
+	    *c->port != '\0' ? c->port : NULL, NULL);
+	session_init(&c->session, &config, &hooks, c);
+	if (c->settings.tls == TLS_IMPLICIT)
+		start_implicit(c);
+	return 0;
+}
+
+static int
+session(struct connection *c)
+{
+	if (begin(c) == -1)
+		return 0;
+	serve(c);
+	log_close(c);
+	return 0;
+}
+
+/* Starting. */
+
 /* A setting is wrong: the administrator reads why, the client that it is so. */
 static int
 misconfigured(struct connection *c, const char *err, bool testing)
@@ -519,9 +555,10 @@ misconfigured(struct connection *c, const char *err, bool testing)
 		fprintf(stderr, "smtpd: %s\n", err);
 		return EX_CONFIG;
 	}
+	make_id(c->id, sizeof c->id);
 	log_open(c->settings.log, false, c->id);
 	log_error(0, "settings", err);
-	conn_open(&c->settings);
+	conn_open(&c->settings, 0);
 	turn_away("4.3.5", "not configured properly");
 	return EX_CONFIG;
 }
@@ -531,11 +568,11 @@ static int
 check(struct connection *c)
 {
 	const struct settings *set = &c->settings;
-	const struct tls_module *tls;
-	char err[512];
 	int bad = 0;
 
 	log_open(LOGTO_STDERR, false, NULL);
+	if (handover_at_start(set, true))
+		handover_now();
 	if (set->spool == NULL && set->exec == NULL) {
 		fprintf(stderr, "smtpd: neither spool nor exec is set: "
 		    "there is nowhere to put a message\n");
@@ -545,85 +582,57 @@ check(struct connection *c)
 	bad += recipients_test(set);
 	bad += policy_check(set);
 	bad += sandbox_check(set);
-	if (set->tls != TLS_OFF) {
-		if ((tls = conn_tls_module(err, sizeof err)) == NULL) {
-			fprintf(stderr, "smtpd: %s\n", err);
-			bad++;
-		} else
-			bad += tls->check(set);
-	}
+	if (set->tls != TLS_OFF)
+		bad += tls_module == NULL ? 1 : tls_module->check(set);
 	if (set->auth != AUTH_OFF)
-		bad += auth_module() == NULL ? 1 : auth->check(set);
+		bad += auth_module == NULL ? 1 : auth_module->check(set);
 	return bad == 0 ? 0 : EX_CONFIG;
 }
 
 static int
 usage(void)
 {
-	make_id(client.id, sizeof client.id);
+	opterr = 0;
 	return misconfigured(&client,
 	    "usage: smtpd [-tTV] [-f file] [-o name=value] ...",
 	    isatty(STDIN_FILENO));
 }
 
-struct options {
-	const char	*file;
-	char		**set;		/* of -o, in order */
-	int		 nset;
-	int		 action;	/* 't', 'T' or 0: serve */
-};
+#define OPTIONS	"f:o:tTV"
 
 /* -o wins over the file wherever it stands, so the file is read first. */
 static int
-load(struct connection *c, const struct options *o, char *err, size_t size)
+load(struct settings *set, int argc, char **argv, const char *file, char *err,
+    size_t size)
 {
-	int i;
+	int ch;
 
-	if (o->file != NULL && settings_file(&c->settings, o->file, err,
-	    size) == -1)
+	if (file != NULL && settings_file(set, file, err, size) == -1)
 		return -1;
-	for (i = 0; i < o->nset; i++)
-		if (settings_option(&c->settings, o->set[i], err, size) == -1)
+	optind = 1;
+	while ((ch = getopt(argc, argv, OPTIONS)) != -1)
+		if (ch == 'o' && settings_option(set, optarg, err, size) == -1)
 			return -1;
-	return settings_finish(&c->settings, err, size);
-}
-
-static int
-run(struct connection *c, const struct options *o)
-{
-	char err[1024];
-
-	make_id(c->id, sizeof c->id);
-	if (load(c, o, err, sizeof err) == -1)
-		return misconfigured(c, err, o->action != 0);
-	if (o->action == 'T') {
-		settings_dump(&c->settings);
-		return 0;
-	}
-	if (o->action == 't')
-		return check(c);
-	log_open(c->settings.log, c->settings.log_debug, c->id);
-	return session(c);
+	return settings_finish(set, err, size);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct options o = { .set = argv };
-	int ch;
+	const char *file = NULL;
+	char err[1024];
+	int ch, action = 0;
 
-	settings_init(&client.settings);
-	while ((ch = getopt(argc, argv, "f:o:tTV")) != -1)
+	while ((ch = getopt(argc, argv, OPTIONS)) != -1)
 		switch (ch) {
 		case 'f':
-			o.file = optarg;
+			file = optarg;
 			break;
-		case 'o':	/* behind optind: argv has room for it */
-			argv[o.nset++] = optarg;
+		case 'o':
 			break;
 		case 't':
 		case 'T':
-			o.action = ch;
+			action = ch;
 			break;
 		case 'V':
 			puts("smtpd " SMTPD_VERSION);
@@ -633,5 +642,13 @@ main(int argc, char **argv)
 		}
 	if (optind < argc)
 		return usage();
-	return run(&client, &o);
+	handover_arguments(argv);
+	settings_init(&client.settings);
+	if (load(&client.settings, argc, argv, file, err, sizeof err) == -1)
+		return misconfigured(&client, err, action != 0);
+	if (action == 'T') {
+		settings_dump(&client.settings);
+		return 0;
+	}
+	return action == 't' ? check(&client) : session(&client);
 }

@@ -125,20 +125,30 @@ struct connection {
  */
 ssize_t	conn_read(void *, size_t);
 int	conn_write(const void *, size_t);	/* all of it, or -1 */
-void	conn_open(const struct settings *);
+/* end: 0, or what conn_end() said before a handover. */
+void	conn_open(const struct settings *, int64_t end);
 void	conn_close(void);		/* close_notify, inside TLS */
 bool	conn_stopped(void);		/* SIGTERM came */
 /* Load module, certificates and keys: 0, or -1 with the reason logged. */
 int	conn_tls_load(const struct settings *);
 /* The handshake, after conn_tls_load(): from here on there is only TLS. */
 int	conn_tls_start(struct tls_info *);
-const struct tls_module *conn_tls_module(char *err, size_t);
+/* When the session must be over, for the next process; 0: never. */
+int64_t	conn_end(void);
 /* Channel binding of the TLS session (RFC 9266): its length, or -1. */
 int	conn_tls_binding(unsigned char *, size_t);
 
-/* module.c: the address of a symbol, or NULL with the reason in err. */
-const void *module_open(const char *file, const char *symbol, char *err,
-	    size_t);
+/* handover.c: becoming smtpd-tls, the program with TLS and passwords. */
+
+const char *handover_program(void);		/* its path */
+void	handover_arguments(char **argv);	/* remember main()'s */
+bool	handover_at_start(const struct settings *, bool testing);
+void	handover_now(void);		/* returns if it failed, logged */
+/* The same in mid-session; the replies are to be sent before. */
+void	handover_starttls(const struct connection *);
+/* At the start of main(): what handover_starttls() handed over, if it did. */
+bool	handover_taken(struct connection *, struct session_counters *,
+	    char *helo, size_t, int64_t *end);
 
 /* log.c: one event a line, key=value. */
 
@@ -169,6 +179,8 @@ int	deliver_check(const struct settings *);
 
 /* recipients.c: the list of those who get mail here. */
 
+/* Before the sandbox closes.  A fault is reported when it is needed. */
+void	recipients_open(const struct settings *);
 /* Accept, 550 5.1.1, or 451 if the list cannot be read. */
 struct session_verdict recipients_check(struct connection *, const char *path);
 /* -t: what is wrong with the list, on standard error; count of it. */
@@ -203,8 +215,8 @@ void	policy_parse(const char *, size_t len, bool utf8,
 	    struct policy_answer *);
 
 /*
- * auth.c: is a user who they say they are?  A module as well: it needs
- * GnuTLS's hashes and libcrypt, and AUTH nearly always happens inside TLS.
+ * auth.c: is a user who they say they are?  In smtpd-tls only: it needs GnuTLS's
+ * hashes and libcrypt, and AUTH nearly always happens inside TLS.
  */
 struct auth_module {
 	/* What may be offered now, or NULL; looks for TLS in conn->tls. */
@@ -216,7 +228,8 @@ struct auth_module {
 	/* -t: what is wrong with the sources, on standard error; count. */
 	int	 (*check)(const struct settings *);
 };
-#define AUTH_MODULE_SYMBOL "smtpd_auth_module"
+/* full.c or plain.c: NULL in smtpd, which becomes smtpd-tls for either. */
+extern const struct auth_module *const auth_module;
 
 /* ask.c: the connection to a policy server, kept for the session. */
 
@@ -261,8 +274,8 @@ int	proxy_need(const unsigned char *, size_t len);
 int	proxy_parse(const unsigned char *, size_t len, struct proxy_header *);
 
 /*
- * tls.c: GnuTLS, in a module of its own that is only loaded when TLS starts,
- * since loading it costs more than a whole session without.
+ * tls.c: GnuTLS, in smtpd-tls only, since loading it costs more than a whole
+ * session without.
  */
 struct tls_module {
 	/*
@@ -282,6 +295,6 @@ struct tls_module {
 	/* -t: what is wrong with the files, on standard error; count of it. */
 	int	 (*check)(const struct settings *);
 };
-#define TLS_MODULE_SYMBOL "smtpd_tls_module"
+extern const struct tls_module *const tls_module;
 
 #endif

@@ -1,0 +1,7 @@
+/*
+ * plain.c - linked into smtpd: no TLS, no passwords.  See handover.c.
+ */
+#include "smtpd.h"
+
+const struct tls_module	*const tls_module = NULL;
+const struct auth_module *const auth_module = NULL;

@@ -416,9 +416,11 @@ command_line(struct session *s, char *line)
 	while (n > 0 && line[n - 1] == ' ')
 		line[--n] = '\0';
 	v = find_verb(line, &arg);
+	/* An unknown one may be the password, after an AUTH that was refused. */
 	if (s->hooks->command != NULL)
-		s->hooks->command(s->arg, v != NULL && v->run == sasl_start ?
-		    "AUTH" : line, v != NULL && v->run == sasl_start);
+		s->hooks->command(s->arg, v == NULL ? "?" :
+		    v->run == sasl_start ? "AUTH" : line,
+		    v != NULL && v->run == sasl_start);
 	why = run(s, v, arg);
 	reply(s, why);
 	for (i = 0; i < sizeof ends / sizeof ends[0]; i++)

@@ -44,6 +44,17 @@ count_hops(struct session_transaction *tx, const char *p, size_t n)
 	}
 }
 
+/*
+ * Of several reasons always the same one is given, however the octets came: a
+ * bare CR or LF before the size, the size before a loop.
+ */
+static void
+refuse(struct session_transaction *tx, enum reply why)
+{
+	if (tx->refusal != R_BARE && (why != R_LOOP || tx->refusal == R_NONE))
+		tx->refusal = (int)why;
+}
+
 static void
 emit(struct session *s, const char *p, size_t n)
 {
@@ -52,19 +63,12 @@ emit(struct session *s, const char *p, size_t n)
 	if (!s->tx.header_over) {
 		count_hops(&s->tx, p, n);
 		if (engine_over(s->tx.hops, s->config->max_hops)) {
-			s->tx.refusal = R_LOOP;
+			refuse(&s->tx, R_LOOP);
 			return;
 		}
 	}
 	if (s->hooks->body != NULL)
 		s->hooks->body(s->arg, p, n);
-}
-
-static void
-refuse(struct session_transaction *tx, enum reply why)
-{
-	if (tx->refusal == R_NONE)
-		tx->refusal = why;
 }
 
 /* What an octet makes of the state; dots: whether a lone one is the end. */
@@ -91,6 +95,7 @@ step(struct session_transaction *tx, enum data_state state, char c, bool dots)
  */
 #define BLOCK	64
 
+/* The n octets after the first; that one is only a neighbour. */
 static bool
 is_bad(const char *p, size_t n)
 {
@@ -98,8 +103,8 @@ is_bad(const char *p, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		bad |= (unsigned char)((p[i - 1] == '\r') ^ (p[i] == '\n')) |
-		    (unsigned char)(p[i] == '\0');
+		bad |= (unsigned char)((p[i] == '\r') ^ (p[i + 1] == '\n')) |
+		    (unsigned char)(p[i + 1] == '\0');
 	return bad != 0;
 }
 
@@ -112,9 +117,9 @@ is_clean(const char *p, size_t n, bool after_cr)
 	if (n == 0 || after_cr != (*p == '\n') || *p == '\0')
 		return false;
 	for (i = 1; n - i >= BLOCK; i += BLOCK)
-		if (is_bad(p + i, BLOCK))
+		if (is_bad(p + i - 1, BLOCK))
 			return false;
-	return !is_bad(p + i, n - i);
+	return !is_bad(p + i - 1, n - i);
 }
 
 /*

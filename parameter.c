@@ -23,14 +23,15 @@ struct parameter {
 bool
 parameter_number(const char *p, uint64_t *number)
 {
-	uint64_t n = 0;
+	uint64_t n = 0, digit;
 
 	if (p == NULL || *p == '\0')
 		return false;
 	for (; *p >= '0' && *p <= '9'; p++) {
-		if (n > (UINT64_MAX - 9) / 10)
+		digit = (uint64_t)(*p - '0');
+		if (n > (UINT64_MAX - digit) / 10)
 			return false;
-		n = n * 10 + (uint64_t)(*p - '0');
+		n = n * 10 + digit;
 	}
 	*number = n;
 	return *p == '\0';

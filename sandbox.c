@@ -42,6 +42,7 @@
 #define LL_VERSION		1
 #define LL_PATH_BENEATH		1
 #define LL_NET_PORT		2
+#define LL_EXECUTE		(1ULL << 0)
 #define LL_WRITE_FILE		(1ULL << 1)
 #define LL_READ_FILE		(1ULL << 2)
 #define LL_READ_DIR		(1ULL << 3)
@@ -95,20 +96,30 @@ static const struct {
 };
 
 /*
- * What loading GnuTLS reads: the libraries, and two files of the system's policy
- * that must not be missed.
+ * What starting smtpd-tls reads: the dynamic loader, which is executed, the
+ * libraries, and two files of the system's policy that must not be missed.
  */
-static const char *const libraries[] = {
-	MODULE_DIR, "/usr/lib", "/usr/lib64", "/lib", "/etc/ld.so.cache",
-	"/etc/gnutls/config", "/proc/sys/crypto/fips_enabled", NULL
+static const struct {
+	const char	*path;
+	uint64_t	 access;
+} libraries[] = {
+	{ "/lib64/ld-linux-x86-64.so.2",	LL_READ_FILE | LL_EXECUTE },
+	{ "/lib/ld-linux-aarch64.so.1",		LL_READ_FILE | LL_EXECUTE },
+	{ "/usr/lib",				LL_READ_FILE },
+	{ "/usr/lib64",				LL_READ_FILE },
+	{ "/etc/ld.so.cache",			LL_READ_FILE },
+	{ "/etc/gnutls/config",			LL_READ_FILE },
+	{ "/proc/sys/crypto/fips_enabled",	LL_READ_FILE },
+	{ NULL, 0 }
 };
 
 #ifdef ARCH
 /*
  * The calls of a session.  Absent on purpose: all that makes a process, a
  * socket, a device or a program, that looks at another process or signals to
- * one, that changes who we are, and ioctl(2).  What is not here fails with ENOSYS, as on an older
- * kernel, so that a libc newer than this list falls back.
+ * one, that changes who we are, and ioctl(2).  What is not here fails with
+ * ENOSYS, as on an older kernel, so that a libc newer than this list falls
+ * back.
  */
 static const unsigned short calls[] = {
 	__NR_read, __NR_readv, __NR_write, __NR_writev, __NR_close, __NR_lseek,
@@ -139,6 +150,18 @@ static const unsigned short calls[] = {
 #endif
 };
 
+/* Becoming smtpd-tls, and what a dynamic program does before its main(). */
+static const unsigned short start_calls[] = {
+	__NR_execve, __NR_set_tid_address, __NR_set_robust_list, __NR_rseq,
+	__NR_prlimit64, __NR_signalfd4,
+#ifdef __NR_arch_prctl
+	__NR_arch_prctl,
+#endif
+	/* To give up the same once more. */
+	__NR_seccomp, __NR_prctl, LL_CREATE_RULESET, LL_ADD_RULE,
+	LL_RESTRICT_SELF
+};
+
 #define CALLS_MAX	512	/* no such number is as high */
 #define WORDS_MAX	(CALLS_MAX / 32)
 #define FILTER_MAX	(3 * WORDS_MAX + 24)
@@ -155,12 +178,14 @@ static void	filter_words(struct filter *, const uint32_t *);
 static void	filter_build(struct filter *, const struct settings *);
 #endif
 static bool	is_server(const char *, const char *);
+static bool	may_become_other(const struct settings *);
 static int	filter_enter(const struct settings *);
 static int	paths_version(void);
 static void	paths_make(const char *);
 static int	paths_allow(int, const char *, uint64_t);
 static int	paths_port(int, const char *);
 static int	paths_files(int, const struct settings *);
+static int	paths_program(int, const struct settings *);
 static int	paths_rules(int, int, const struct settings *);
 static int	paths_enter(const struct settings *);
 static void	limits_enter(void);
@@ -170,6 +195,13 @@ static bool
 is_server(const char *server, const char *kind)
 {
 	return server != NULL && strncmp(server, kind, strlen(kind)) == 0;
+}
+
+/* STARTTLS makes this process smtpd-tls, which has libraries to load. */
+static bool
+may_become_other(const struct settings *s)
+{
+	return tls_module == NULL && s->tls != TLS_OFF;
 }
 
 #ifdef ARCH
@@ -190,26 +222,31 @@ filter_add(struct filter *f, unsigned code, uint32_t k, unsigned jt,
 #define RETURN(f, k)	filter_add(f, BPF_RET | BPF_K, k, 0, 0)
 #define REFUSE		(SECCOMP_RET_ERRNO | (ENOSYS & SECCOMP_RET_DATA))
 
-/* The number is loaded: stream sockets of the policy server's family. */
+/*
+ * The number is loaded: stream sockets of the policy server's family.  A
+ * smtpd-tls that logs to syslog has to open that again.
+ */
 static void
 filter_socket(struct filter *f, const struct settings *s)
 {
-	bool	 unix_too, inet;
+	bool	 inet, local, syslog;
 
-	unix_too = is_server(s->policy, "unix:") ||
-	    is_server(s->policy_end, "unix:");
 	inet = is_server(s->policy, "inet:") ||
 	    is_server(s->policy_end, "inet:");
-	if (!unix_too && !inet)
+	syslog = may_become_other(s) && log_is_syslog();
+	local = syslog || is_server(s->policy, "unix:") ||
+	    is_server(s->policy_end, "unix:");
+	if (!local && !inet)
 		return;
-	JUMP(f, BPF_JEQ, __NR_setsockopt, 9, 0);
-	JUMP(f, BPF_JEQ, __NR_connect, 8, 0);
-	JUMP(f, BPF_JEQ, __NR_socket, 0, 9);
+	JUMP(f, BPF_JEQ, __NR_setsockopt, 10, 0);
+	JUMP(f, BPF_JEQ, __NR_connect, 9, 0);
+	JUMP(f, BPF_JEQ, __NR_socket, 0, 10);
 	LOAD(f, DATA(args[1]));
 	COMPUTE(f, BPF_AND, 0xf);	/* without SOCK_CLOEXEC and the like */
-	JUMP(f, BPF_JEQ, SOCK_STREAM, 0, 5);
+	JUMP(f, BPF_JEQ, SOCK_STREAM, 1, 0);
+	JUMP(f, BPF_JEQ, syslog ? SOCK_DGRAM : SOCK_STREAM, 0, 5);
 	LOAD(f, DATA(args[0]));
-	JUMP(f, BPF_JEQ, unix_too ? AF_UNIX : AF_INET, 2, 0);
+	JUMP(f, BPF_JEQ, local ? AF_UNIX : AF_INET, 2, 0);
 	JUMP(f, BPF_JEQ, inet ? AF_INET : AF_UNIX, 1, 0);
 	JUMP(f, BPF_JEQ, inet ? AF_INET6 : AF_UNIX, 0, 1);
 	RETURN(f, SECCOMP_RET_ALLOW);
@@ -252,10 +289,14 @@ static void
 filter_build(struct filter *f, const struct settings *s)
 {
 	uint32_t	 words[WORDS_MAX] = { 0 };
-	size_t		 i;
+	size_t		 i, n;
 
 	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 		words[calls[i] / 32] |= (uint32_t)1 << (calls[i] % 32);
+	n = may_become_other(s) ? sizeof(start_calls) / sizeof(*calls) : 0;
+	for (i = 0; i < n; i++)
+		words[start_calls[i] / 32] |=
+		    (uint32_t)1 << (start_calls[i] % 32);
 	f->len = 0;
 	LOAD(f, DATA(arch));
 	JUMP(f, BPF_JEQ, ARCH, 1, 0);
@@ -302,9 +343,10 @@ paths_make(const char *spool)
 {
 	int	 dir, above;
 
-	if (spool == NULL || access(spool, F_OK) == 0 ||
-	    mkdir(spool, 0700) == -1 ||
-	    (dir = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+	if (mkdir(spool, 0700) == -1)
+		return;
+	dir = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir == -1)
 		return;
 	above = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (above != -1) {
@@ -314,16 +356,20 @@ paths_make(const char *spool)
 	close(dir);
 }
 
-/* What is not there needs no rule; it won't be found later either. */
+/*
+ * What is not there needs no rule; it won't be found later either.  1: it was
+ * not there.
+ */
 static int
 paths_allow(int set, const char *path, uint64_t access)
 {
 	struct ll_path	 rule = { access, -1 };
 	long		 r;
 
-	if (path == NULL ||
-	    (rule.fd = open(path, O_PATH | O_CLOEXEC)) == -1)
+	if (path == NULL)
 		return 0;
+	if ((rule.fd = open(path, O_PATH | O_CLOEXEC)) == -1)
+		return 1;
 	r = syscall(LL_ADD_RULE, set, LL_PATH_BENEATH, &rule, 0);
 	close(rule.fd);
 	return r == 0 ? 0 : -1;
@@ -344,8 +390,8 @@ paths_port(int set, const char *server)
 static int
 paths_files(int set, const struct settings *s)
 {
-	const char *const files[] = { s->recipients, s->auth_file,
-	    s->tls_ticket_key, s->tls_client_ca };
+	const char *const files[] = { s->auth_file, s->tls_ticket_key,
+	    s->tls_client_ca };
 	size_t	 i;
 
 	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++)
@@ -359,23 +405,40 @@ paths_files(int set, const struct settings *s)
 }
 
 static int
-paths_rules(int set, int level, const struct settings *s)
+paths_program(int set, const struct settings *s)
 {
 	size_t	 i;
 
-	if (paths_allow(set, s->spool, LL_SPOOL & levels[level].handled.fs) ==
-	    -1 || paths_files(set, s) == -1)
+	if (paths_allow(set, handover_program(), LL_READ_FILE |
+	    LL_EXECUTE) == -1 ||
+	    paths_allow(set, s->file, LL_READ_FILE) == -1 ||
+	    paths_allow(set, s->recipients, LL_READ_FILE) == -1)
+		return -1;
+	for (i = 0; libraries[i].path != NULL; i++)
+		if (paths_allow(set, libraries[i].path,
+		    libraries[i].access) == -1)
+			return -1;
+	return 0;
+}
+
+static int
+paths_rules(int set, int level, const struct settings *s)
+{
+	uint64_t access = LL_SPOOL & levels[level].handled.fs;
+	int	 r;
+
+	r = paths_allow(set, s->spool, access);
+	if (r == 1) {
+		paths_make(s->spool);
+		r = paths_allow(set, s->spool, access);
+	}
+	if (r == -1 || paths_files(set, s) == -1)
 		return -1;
 	if (levels[level].handled.net != 0 &&
 	    (paths_port(set, s->policy) == -1 ||
 	    paths_port(set, s->policy_end) == -1))
 		return -1;
-	if (s->tls == TLS_OFF && s->auth == AUTH_OFF)
-		return 0;
-	for (i = 0; libraries[i] != NULL; i++)
-		if (paths_allow(set, libraries[i], LL_READ_FILE) == -1)
-			return -1;
-	return 0;
+	return may_become_other(s) ? paths_program(set, s) : 0;
 }
 
 static int
@@ -387,7 +450,6 @@ paths_enter(const struct settings *s)
 		return -1;
 	while (levels[level].abi > version)
 		level++;
-	paths_make(s->spool);
 	set = (int)syscall(LL_CREATE_RULESET, &levels[level].handled,
 	    sizeof(levels[level].handled), 0);
 	if (set == -1)
@@ -399,14 +461,13 @@ paths_enter(const struct settings *s)
 	return r;
 }
 
-/* Passwords don't go into core files; no process, on any kernel. */
+/* Passwords don't go into core files, and no memory becomes code. */
 static void
 limits_enter(void)
 {
 	const struct rlimit none = { 0, 0 };
 
 	setrlimit(RLIMIT_CORE, &none);
-	setrlimit(RLIMIT_NPROC, &none);
 	prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
 }
 

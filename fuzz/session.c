@@ -1,0 +1,469 @@
+/*
+ * session.c - the engine under attack: a libFuzzer target, and with -DSTANDALONE
+ * a test that runs the same checks over transcripts, cut at each offset.
+ *
+ * However the input is cut, and whether the hooks answer at once or later, the
+ * replies, the order of the hooks and the message must be the same; replies are
+ * well-formed, hooks come only in an order that RFC 5321 allows; and of each
+ * message exactly what a slow and obvious decoder makes of the same octets is
+ * passed on.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+#define MAX_INPUT	(1 << 16)
+#define MAX_SIZE	2000
+#define CHECK(x)	do { if (!(x)) fail(#x, __LINE__); } while (0)
+
+struct text {
+	size_t	len;
+	char	p[1 << 20];
+};
+
+/* One way to run an input, and what came of it. */
+struct run {
+	struct session_config config;
+	struct session	 session;
+	bool		 later;		/* all hooks answer later */
+	bool		 asked;
+	struct session_verdict answer;
+	unsigned char	 challenge[8];
+	struct text	 out, trace, body;
+
+	bool		 greeted, mail, rcpt, data;	/* the model */
+	unsigned	 ends;
+
+	bool		 in_data;	/* the slow decoder */
+	size_t		 message_ends;	/* end hooks before it */
+	struct text	 raw;
+};
+
+int	LLVMFuzzerTestOneInput(const unsigned char *, size_t);
+
+static void
+fail(const char *what, int line)
+{
+	fprintf(stderr, "line %d: %s\n", line, what);
+	abort();
+}
+
+static void
+add(struct text *t, const char *p, size_t n)
+{
+	if (n > sizeof t->p - t->len)
+		n = sizeof t->p - t->len;
+	memcpy(t->p + t->len, p, n);
+	t->len += n;
+}
+
+static void __attribute__((format(printf, 2, 3)))
+trace(struct run *r, const char *fmt, ...)
+{
+	char line[SESSION_AUTH_MAX + 64];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	add(&r->trace, line, (size_t)n < sizeof line ? (size_t)n :
+	    sizeof line - 1);
+}
+
+/* Some are refused, so that both ways are seen: by their length, always alike. */
+static struct session_verdict
+judge(struct run *r, const char *text)
+{
+	struct session_verdict v = { .kind = SESSION_ACCEPT };
+
+	if (strlen(text) % 7 == 6) {
+		v.kind = SESSION_REFUSE;
+		v.code = 400 + (int)strlen(text) % 150;
+		v.text = text;
+	}
+	if (!r->later)
+		return v;
+	r->asked = true;
+	r->answer = v;
+	r->answer.text = NULL;
+	return (struct session_verdict){ .kind = SESSION_LATER };
+}
+
+static void
+check_text(const char *text)
+{
+	for (; *text != '\0'; text++)
+		CHECK((unsigned char)*text >= ' ' && *text != 0x7f);
+}
+
+static struct session_verdict
+on_helo(void *arg, const char *name)
+{
+	struct run *r = arg;
+
+	check_text(name);
+	CHECK(strlen(name) <= SESSION_NAME_MAX && *name != '\0');
+	trace(r, "helo %s\n", name);
+	r->greeted = true;
+	return judge(r, name);
+}
+
+static struct session_verdict
+on_mail(void *arg, const struct session_mail *m)
+{
+	struct run *r = arg;
+
+	CHECK(r->greeted && !r->mail);
+	check_text(m->path);
+	CHECK(strlen(m->path) <= SESSION_PATH_MAX);
+	trace(r, "mail %s %d %d %d\n", m->path, (int)m->body, m->utf8,
+	    m->priority);
+	r->rcpt = r->data = false;
+	r->mail = strlen(m->path) % 7 != 6;
+	return judge(r, m->path);
+}
+
+static struct session_verdict
+on_rcpt(void *arg, const struct session_rcpt *m)
+{
+	struct run *r = arg;
+
+	CHECK(r->mail && !r->data);
+	check_text(m->path);
+	CHECK(*m->path != '\0' && strlen(m->path) <= SESSION_PATH_MAX);
+	trace(r, "rcpt %s\n", m->path);
+	r->rcpt |= strlen(m->path) % 7 != 6;
+	return judge(r, m->path);
+}
+
+static struct session_verdict
+on_data(void *arg)
+{
+	struct run *r = arg;
+
+	CHECK(r->rcpt && !r->data);
+	trace(r, "data\n");
+	r->data = true;
+	r->body.len = 0;
+	return judge(r, "");
+}
+
+static void
+on_body(void *arg, const char *p, size_t n)
+{
+	struct run *r = arg;
+
+	CHECK(r->data && n > 0);
+	add(&r->body, p, n);
+}
+
+static struct session_verdict
+on_end(void *arg, uint64_t size, unsigned recipient)
+{
+	struct run *r = arg;
+
+	CHECK(r->data);
+	CHECK(size <= MAX_SIZE);
+	r->ends++;
+	trace(r, "end %u %u ", (unsigned)size, recipient);
+	add(&r->trace, r->body.p, r->body.len);
+	return judge(r, recipient == 6 ? "refused" : "");
+}
+
+static void
+on_reset(void *arg)
+{
+	struct run *r = arg;
+
+	CHECK(r->mail);
+	trace(r, "reset\n");
+	r->mail = r->rcpt = r->data = false;
+}
+
+static struct session_verdict
+on_starttls(void *arg)
+{
+	return judge(arg, "");
+}
+
+static const char *
+on_mechanisms(void *arg)
+{
+	(void)arg;
+	return "PLAIN LOGIN";
+}
+
+static struct session_verdict
+on_auth(void *arg, struct session_sasl *x)
+{
+	struct run *r = arg;
+
+	trace(r, "auth %s %zu ", x->mechanism, x->input_len);
+	if (x->input_len > 0)
+		add(&r->trace, (const char *)x->input, x->input_len);
+	if (!x->have_input) {
+		memcpy(x->challenge, "why", 3);
+		x->challenge_len = 3;
+		return (struct session_verdict){ .kind = SESSION_CHALLENGE };
+	}
+	return judge(r, x->input_len % 2 != 0 ? "refused" : "");
+}
+
+static void
+on_auth_end(void *arg)
+{
+	trace(arg, "auth_end\n");
+}
+
+static const struct session_hooks hooks = {
+	.helo = on_helo, .mail = on_mail, .rcpt = on_rcpt, .data = on_data,
+	.body = on_body, .end = on_end, .reset = on_reset,
+	.starttls = on_starttls, .mechanisms = on_mechanisms,
+	.auth = on_auth, .auth_end = on_auth_end,
+};
+
+/* Code, blank or hyphen, printable text, CRLF; the codes of a reply agree. */
+static void
+check_replies(const struct text *out)
+{
+	const char *p = out->p, *end = out->p + out->len, *eol, *c;
+	const char *before = NULL;
+
+	for (; p < end; p = eol + 2) {
+		eol = memchr(p, '\r', (size_t)(end - p));
+		CHECK(eol != NULL && eol + 1 < end && eol[1] == '\n');
+		CHECK(eol - p >= 4 && *p >= '2' && *p <= '5');
+		CHECK(p[3] == ' ' || p[3] == '-');
+		for (c = p; c < eol; c++)
+			CHECK(*c >= ' ' && *c <= '~');
+		CHECK(before == NULL || memcmp(before, p, 3) == 0);
+		before = p[3] == '-' ? p : NULL;
+	}
+	CHECK(before == NULL);
+}
+
+/*
+ * The slow decoder.  What it says of the octets after DATA: 0, or -1 if they
+ * have to be refused; the message is in m.
+ */
+static int
+decode(const struct text *raw, bool lf, struct text *m)
+{
+	size_t i, size = 0;
+	char before = '\n';
+
+	m->len = 0;
+	for (i = 0; i < raw->len - 3; i++) {
+		char c = raw->p[i];
+
+		if (c == '\0')
+			return -1;
+		if (c == '\r' && raw->p[i + 1] != '\n')
+			return -1;
+		if (c == '\n' && (i == 0 || raw->p[i - 1] != '\r'))
+			return -1;
+		if (!(c == '.' && before == '\n')) {
+			size++;
+			if (!(c == '\r' && lf))
+				add(m, &c, 1);
+		}
+		before = c;
+	}
+	return size > MAX_SIZE ? -1 : 0;
+}
+
+static bool
+is_end(const struct text *raw)
+{
+	if (raw->len == 3)
+		return memcmp(raw->p, ".\r\n", 3) == 0;
+	return raw->len >= 5 &&
+	    memcmp(raw->p + raw->len - 5, "\r\n.\r\n", 5) == 0;
+}
+
+/* After each octet of a run by octets. */
+static void
+watch(struct run *r, char c)
+{
+	static struct text m;
+
+	if (!r->in_data) {
+		r->in_data = r->session.state == STATE_DATA;
+		r->raw.len = 0;
+		r->message_ends = r->ends;
+		return;
+	}
+	add(&r->raw, &c, 1);
+	CHECK(is_end(&r->raw) == (r->session.state != STATE_DATA));
+	if (!is_end(&r->raw))
+		return;
+	r->in_data = false;
+	if (decode(&r->raw, r->config.lf, &m) == -1) {
+		CHECK(r->ends == r->message_ends);
+		return;
+	}
+	CHECK(r->ends > r->message_ends);
+	CHECK(r->body.len == m.len && memcmp(r->body.p, m.p, m.len) == 0);
+}
+
+static void
+drain(struct run *r)
+{
+	const char *p;
+	size_t n;
+
+	for (;;) {
+		n = session_output(&r->session, &p);
+		add(&r->out, p, n);
+		session_sent(&r->session, n);
+		if (session_want(&r->session) == SESSION_ANSWER) {
+			CHECK(r->asked);
+			r->asked = false;
+			session_answer(&r->session, r->answer);
+		} else if (session_want(&r->session) == SESSION_TLS)
+			session_tls(&r->session);
+		else if (session_want(&r->session) != SESSION_FLUSH)
+			return;
+	}
+}
+
+static void
+feed(struct run *r, const char *p, size_t n)
+{
+	size_t used;
+
+	while (n > 0 && session_want(&r->session) == SESSION_INPUT) {
+		used = session_input(&r->session, p, n);
+		p += used;
+		n -= used;
+		drain(r);
+	}
+}
+
+static void
+begin(struct run *r, bool lmtp, bool lf, bool later)
+{
+	r->config = (struct session_config){
+		.hostname = "mx.test", .extensions = ~0u, .lmtp = lmtp,
+		.lf = lf, .auth_cleartext = true, .max_size = MAX_SIZE,
+		.max_recipients = 9, .max_messages = 20, .max_errors = 60,
+		.max_junk = 60, .max_auth_failures = 3,
+	};
+	r->later = later;
+	r->out.len = r->trace.len = r->body.len = 0;
+	r->greeted = r->mail = r->rcpt = r->data = r->in_data = false;
+	r->asked = false;
+	r->ends = 0;
+	session_init(&r->session, &r->config, &hooks, r);
+	drain(r);
+}
+
+static void
+finish(struct run *r)
+{
+	session_hangup(&r->session);
+	check_replies(&r->out);
+	CHECK(!r->mail);
+}
+
+static void
+by_octets(struct run *r, const char *p, size_t n)
+{
+	for (; n > 0 && session_want(&r->session) == SESSION_INPUT; p++, n--) {
+		feed(r, p, 1);
+		watch(r, *p);
+	}
+	finish(r);
+}
+
+static void
+check_same(const struct run *a, const struct run *b, bool words)
+{
+	CHECK(a->trace.len == b->trace.len);
+	CHECK(memcmp(a->trace.p, b->trace.p, a->trace.len) == 0);
+	if (!words)
+		return;		/* later answers have no text here */
+	CHECK(a->out.len == b->out.len);
+	CHECK(memcmp(a->out.p, b->out.p, a->out.len) == 0);
+}
+
+/* What is sent along with STARTTLS is judged by how it was cut, on purpose. */
+static bool
+has_starttls(const char *p, size_t n)
+{
+	size_t i, k;
+
+	for (i = 0; i + 8 <= n; i++) {
+		for (k = 0; k < 8 && (p[i + k] | 0x20) == "starttls"[k]; k++)
+			;
+		if (k == 8)
+			return true;
+	}
+	return false;
+}
+
+static struct run	one, other;
+
+static void
+cut_at(const char *p, size_t n, size_t at, bool lmtp, bool lf)
+{
+	begin(&other, lmtp, lf, false);
+	feed(&other, p, at);
+	feed(&other, p + at, n - at);
+	finish(&other);
+	check_same(&one, &other, true);
+}
+
+int
+LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
+{
+	const char *p = (const char *)data;
+	bool lmtp = n > 0 && *p == 'L', lf = n % 2;
+
+	if (n > MAX_INPUT)
+		return 0;
+	begin(&one, lmtp, lf, false);
+	by_octets(&one, p, n);
+	begin(&other, lmtp, lf, true);
+	by_octets(&other, p, n);
+	check_same(&one, &other, false);
+	if (has_starttls(p, n))
+		return 0;
+	cut_at(p, n, 0, lmtp, lf);
+	cut_at(p, n, n > 0 ? data[n / 2] % n : 0, lmtp, lf);
+	return 0;
+}
+
+#ifdef STANDALONE
+static char	input[MAX_INPUT];
+
+/* session file ...: each whole, by octets, and cut in two at every offset. */
+int
+main(int argc, char **argv)
+{
+	FILE *f;
+	size_t n, at;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if ((f = fopen(argv[i], "rb")) == NULL) {
+			perror(argv[i]);
+			return 1;
+		}
+		n = fread(input, 1, sizeof input, f);
+		fclose(f);
+		LLVMFuzzerTestOneInput((unsigned char *)input, n);
+		if (has_starttls(input, n))
+			continue;
+		for (at = 0; at <= n; at++)
+			cut_at(input, n, at, n > 0 && *input == 'L', n % 2);
+		printf("%s: %zu octets, %zu of replies, %u messages\n",
+		    argv[i], n, one.out.len, one.ends);
+	}
+	return argc < 2;
+}
+#endif

@@ -26,11 +26,12 @@ PROGRAM	= smtpd.c conn.c log.c handover.c settings.c deliver.c spool.c exec.c \
 	  policy.c ask.c recipients.c proxy.c sandbox.c
 TLS	= tls.c
 AUTH	= auth.c scram.c passwd.c checkpw.c
-TOOLS	= $(wildcard t/*.c)
+TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))
 MAN8	= smtpd.8
 MAN5	= smtpd.conf.5
 MAN3	= session.3
-UNITS	= $(wildcard *.socket *.service)
+UNITS	= smtpd.socket smtpd@.service \
+	  $(wildcard units/*.socket units/*.service)
 
 # What Debian calls what is needed: to build, to run `make run`, to test, and
 # for the slow tests with real servers.
@@ -45,7 +46,10 @@ RUN_PACKAGES = \
 	ucspi-tcp-ipv6
 TEST_PACKAGES = \
 	bats \
+	checkpw \
+	curl \
 	gnutls-bin \
+	gsasl \
 	iproute2 \
 	ipsvd \
 	libssl-dev \
@@ -57,10 +61,41 @@ TEST_PACKAGES = \
 	postfix \
 	python3 \
 	socat \
+	sslscan \
 	swaks \
 	systemd \
-	valgrind
-FULL_PACKAGES =
+	systemd-journal-remote \
+	tinycdb \
+	valgrind \
+	whois
+FULL_PACKAGES = \
+	curl \
+	debhelper \
+	dovecot-core \
+	dovecot-imapd \
+	dpkg-dev \
+	fail2ban \
+	fakeroot \
+	fdm \
+	haproxy \
+	jq \
+	librabbitmq-dev \
+	lintian \
+	maildrop \
+	mutt \
+	postfix-policyd-spf-python \
+	postgresql \
+	postgrey \
+	procmail \
+	procps \
+	python3-pika \
+	rabbitmq-server \
+	rspamd \
+	testssl.sh
+
+FUZZ_PACKAGES = \
+	clang \
+	libclang-rt-dev
 
 WARNINGS = -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wsign-compare -Wshadow -Wcast-qual -Wformat=2 \
@@ -187,12 +222,58 @@ build/bench/floor: bench/floor.c Makefile
 	@mkdir -p $(@D)
 	$(CC) -O2 -std=gnu11 $(WARNINGS) -static -o $@ $<
 
+# The engine under random input for FUZZ_SECONDS; findings go to t/corpus.
+FUZZ_SECONDS = 60
+
+fuzz:
+	@t/packages $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
+	@$(MAKE) --no-print-directory -s build/fuzz/session
+	@mkdir -p build/fuzz/corpus
+	build/fuzz/session -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+	    -print_final_stats=1 -artifact_prefix=build/fuzz/ \
+	    build/fuzz/corpus t/corpus
+
+build/fuzz/session: fuzz/session.c $(ENGINE) session.h engine.h address.h \
+    Makefile
+	@mkdir -p $(@D)
+	clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all $(BSD_CFLAGS) -I. -o $@ \
+	    $(filter %.c,$^) $(BSD_LIBS)
+
+# The other parsers.
+fuzz-parsers:
+	@t/packages $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
+	@$(MAKE) --no-print-directory -s build/fuzz/parsers
+	@mkdir -p build/fuzz/parsers.corpus
+	build/fuzz/parsers -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+	    -print_final_stats=1 -artifact_prefix=build/fuzz/ \
+	    build/fuzz/parsers.corpus
+
+build/fuzz/parsers: fuzz/parsers.c policy.c ask.c recipients.c proxy.c \
+    smtpd.h Makefile
+	@mkdir -p $(@D)
+	clang -std=gnu11 -D_GNU_SOURCE -O1 -g \
+	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	    $(BSD_CFLAGS) -I. -o $@ $(filter %.c,$^) $(BSD_LIBS)
+
+# The same checks over what is in t/corpus.
+tools: build/t/replay build/asan/t/replay
+
+build/t/replay: fuzz/session.c Makefile libsession.a
+	@mkdir -p $(@D)
+	$(COMPILE) -DSTANDALONE -o $@ $< libsession.a $(BSD_LIBS)
+
+build/asan/t/replay: fuzz/session.c Makefile build/asan/libsession.a
+	@mkdir -p $(@D)
+	$(COMPILE_ASAN) -DSTANDALONE -o $@ $< build/asan/libsession.a \
+	    $(BSD_LIBS)
+
 # Units and session.pc name the directories that were chosen.
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MODDIR) \
 	    $(DESTDIR)$(INCDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
 	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 \
-	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR)
+	    $(DESTDIR)$(MANDIR)/man8
 	install -m 755 smtpd $(DESTDIR)$(SBINDIR)/smtpd
 	install -m 755 smtpd-tls $(DESTDIR)$(MODDIR)
 	install -m 644 session.h $(DESTDIR)$(INCDIR)
@@ -203,9 +284,6 @@ install: all
 	install -m 644 $(MAN3) $(DESTDIR)$(MANDIR)/man3
 	install -m 644 $(MAN5) $(DESTDIR)$(MANDIR)/man5
 	install -m 644 $(MAN8) $(DESTDIR)$(MANDIR)/man8
-	for unit in $(UNITS); do \
-	    sed 's,/usr/sbin/smtpd,$(SBINDIR)/smtpd,g' $$unit \
-	    >$(DESTDIR)$(UNITDIR)/$$unit || exit; done
 
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/smtpd \
@@ -215,16 +293,76 @@ uninstall:
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/session.pc \
 	    $(MAN3:%=$(DESTDIR)$(MANDIR)/man3/%) \
 	    $(MAN5:%=$(DESTDIR)$(MANDIR)/man5/%) \
-	    $(MAN8:%=$(DESTDIR)$(MANDIR)/man8/%) \
-	    $(UNITS:%=$(DESTDIR)$(UNITDIR)/%)
+	    $(MAN8:%=$(DESTDIR)$(MANDIR)/man8/%)
 	-rmdir $(DESTDIR)$(MODDIR) 2>/dev/null
+
+#--- Units, sandbox, package.
+
+# The programs with an attacker in place of the engine's input.
+tools: build/attack/smtpd build/attack/smtpd-tls
+
+ATTACK	= $(COMPILE) $(LDFLAGS) $(LINK) -fPIE -Wl,--wrap=session_input
+
+build/attack/smtpd: t/attack.c $(call objects,build,$(PROGRAM) plain.c) \
+    libsession.a
+	@mkdir -p $(@D)
+	$(ATTACK) -static-pie -o $@ $^ $(BSD_ARCHIVES)
+
+build/attack/smtpd-tls: t/attack.c $(call objects,build,$(PROGRAM) full.c \
+    $(TLS) $(AUTH)) libsession.a
+	@mkdir -p $(@D)
+	$(ATTACK) -pie -o $@ $^ $(TLS_LIBS) -lcrypt $(BSD_LIBS)
+
+# A template and its settings are one file under several names; what is in
+# CONFDIR already is the administrator's.
+CONFDIR	= /etc/smtpd
+SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
+TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d
+SERVICES = smtpd smtpd-submission smtpd-submissions smtpd-lmtp
+PLACE	= sed -e 's,/usr/sbin/smtpd,$(SBINDIR)/smtpd,g' \
+	  -e 's,/etc/smtpd/,$(CONFDIR)/,g'
+
+install: install-units
+install-units:
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CONFDIR) \
+	    $(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(TMPFILESDIR)
+	for unit in $(filter-out %@.service,$(UNITS)); do \
+	    $(PLACE) $$unit >$(DESTDIR)$(UNITDIR)/$${unit##*/} || exit; done
+	for name in $(SERVICES); do \
+	    $(PLACE) smtpd@.service \
+	    >$(DESTDIR)$(UNITDIR)/$$name@.service || exit; \
+	    test -e $(DESTDIR)$(CONFDIR)/$$name.conf || \
+	    $(PLACE) units/$$name.conf \
+	    >$(DESTDIR)$(CONFDIR)/$$name.conf || exit; done
+	install -m 644 units/smtpd.sysusers $(DESTDIR)$(SYSUSERSDIR)/smtpd.conf
+	install -m 644 units/smtpd.tmpfiles $(DESTDIR)$(TMPFILESDIR)/smtpd.conf
+
+uninstall: uninstall-units
+uninstall-units:
+	rm -f $(SERVICES:%=$(DESTDIR)$(UNITDIR)/%@.service) \
+	    $(patsubst %,$(DESTDIR)$(UNITDIR)/%,$(notdir $(UNITS))) \
+	    $(DESTDIR)$(SYSUSERSDIR)/smtpd.conf \
+	    $(DESTDIR)$(TMPFILESDIR)/smtpd.conf
+
+# The Debian package, in build/deb.
+deb:
+	@t/packages $(BUILD_PACKAGES) debhelper dpkg-dev fakeroot
+	rm -rf build/deb
+	mkdir -p build/deb/source
+	tar -cf - --exclude=./build --exclude=./.git --exclude='./*.a' \
+	    --exclude=./smtpd --exclude=./smtpd-tls . | \
+	    tar -xf - -C build/deb/source
+	cd build/deb/source && dpkg-buildpackage -us -uc -b
+
+.PHONY: install-units uninstall-units deb
+#---
 
 clean:
 	rm -rf build smtpd smtpd-tls libsession.a
 
 FORCE:
-.PHONY: all asan tools packages run check check-full bench install uninstall \
-	clean have-bsd FORCE
+.PHONY: all asan tools packages run check check-full bench fuzz fuzz-parsers install \
+	uninstall clean have-bsd FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -1,7 +1,7 @@
 /*
  * auth.c - is a user who they say they are?
  *
- * The entry of the authentication module: which mechanisms may be offered,
+ * What the program calls (struct auth_module): which mechanisms may be offered,
  * the simple ones of them (PLAIN, RFC 4616; LOGIN; EXTERNAL, RFC 4422), the
  * log of what came of it, and the delay that makes guessing slow.
  *
@@ -43,7 +43,6 @@ static struct {
 	int		 binding;		/* TLS has channel binding */
 	bool		 looked;		/* the two above are known */
 	bool		 plus_offered;
-	unsigned	 failures;
 } auth;
 
 static const char *mechanisms(struct connection *);
@@ -51,7 +50,7 @@ static struct session_verdict step(struct connection *, struct session_sasl *);
 static void	 end(void);
 static int	 check(const struct settings *);
 static void	 look(const struct connection *);
-static void	 delay(void);
+static void	 delay(unsigned);
 static enum auth_result login(struct connection *);
 static bool	 keep(char *, size_t, const void *, size_t);
 static bool	 offer_external(const struct connection *);
@@ -125,7 +124,11 @@ mechanisms(struct connection *conn)
 	return auth.list[0] == '\0' ? NULL : auth.list;
 }
 
-/* What the offer depends on and does not change, but for STARTTLS. */
+/*
+ * What the offer depends on and does not change, but for STARTTLS.  Under TLS
+ * 1.2 clients bind to tls-unique instead, which an attacker could share
+ * (RFC 9266 section 1): for them there is no -PLUS.
+ */
 static void
 look(const struct connection *conn)
 {
@@ -133,6 +136,7 @@ look(const struct connection *conn)
 	unsigned char binding[SCRAM_BINDING_MAX];
 
 	auth.binding = conn->tls.protocol != NULL &&
+	    strcmp(conn->tls.protocol, "TLSv1.3") == 0 &&
 	    conn_tls_binding(binding, sizeof(binding)) > 0;
 	explicit_bzero(binding, sizeof(binding));
 	if (auth.opened || s->auth_file == NULL || s->auth_any)
@@ -174,6 +178,13 @@ offer_password(const struct connection *conn)
 	return s->auth_file != NULL || s->auth_program != NULL || s->auth_any;
 }
 
+/* What is empty is left out of the log. */
+static const char *
+given(const char *text)
+{
+	return text[0] == '\0' ? NULL : text;
+}
+
 static struct session_verdict
 step(struct connection *conn, struct session_sasl *sasl)
 {
@@ -194,18 +205,19 @@ step(struct connection *conn, struct session_sasl *sasl)
 	outcome = &outcomes[result];
 	if (result == AUTH_CONTINUE)
 		return outcome->verdict;
-	if (result == AUTH_RIGHT)
+	if (result == AUTH_RIGHT) {
 		strlcpy(conn->user, auth.user, sizeof(conn->user));
+		strlcpy(conn->method, sasl->mechanism, sizeof(conn->method));
+	}
 	any = result == AUTH_RIGHT && conn->settings.auth_any &&
 	    auth.mechanism->offered == offer_password ? "yes" : NULL;
 	log_event("auth", "status", outcome->log,
-	    "mechanism", sasl->mechanism, "user",
-	    auth.user[0] == '\0' ? NULL : auth.user,
-	    "addr", conn->addr, "port", conn->port, "any", any,
+	    "mechanism", sasl->mechanism, "user", given(auth.user),
+	    "addr", conn->addr, "port", given(conn->port), "any", any,
 	    "reason", outcome->reason, NULL);
 	end();
 	if (outcome->slow)
-		delay();
+		delay(conn->session.auth_failures);
 	return outcome->verdict;
 }
 
@@ -214,13 +226,13 @@ step(struct connection *conn, struct session_sasl *sasl)
  * signal cuts it short, and the program sees to that itself.
  */
 static void
-delay(void)
+delay(unsigned failures)
 {
 	struct timespec t;
-	unsigned shift = auth.failures++, ms = AUTH_DELAY_MAX_MS;
+	unsigned ms = AUTH_DELAY_MAX_MS;
 
-	if (shift < 8 && (AUTH_DELAY_MS << shift) < AUTH_DELAY_MAX_MS)
-		ms = AUTH_DELAY_MS << shift;
+	if (failures < 8 && (AUTH_DELAY_MS << failures) < AUTH_DELAY_MAX_MS)
+		ms = AUTH_DELAY_MS << failures;
 	t.tv_sec = ms / 1000;
 	t.tv_nsec = (long)(ms % 1000) * 1000000;
 	(void)nanosleep(&t, NULL);

@@ -1,9 +1,8 @@
 /*
- * auth.h - what the files of the authentication module share.
+ * auth.h - what the files of authentication share.
  *
- * All of it is in auth.so, which the program only opens when a session may
- * really use AUTH: that is nearly always inside TLS, where GnuTLS, of which
- * the hashes come, is there already.
+ * All of them are in smtpd-tls only: AUTH nearly always happens inside TLS,
+ * where GnuTLS, of which the hashes come, is there already.
  */
 #ifndef AUTH_H
 #define AUTH_H

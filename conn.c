@@ -79,7 +79,8 @@ await(int fd, short events)
 	} while (n == -1 && errno == EINTR);
 	if (n == -1)
 		return -1;
-	if (p[1].revents != 0)
+	/* What can be said at once is said, be it the last. */
+	if (p[1].revents != 0 && (events == POLLIN || p[0].revents == 0))
 		errno = EINTR;
 	else if (n == 0)
 		errno = wait < conn.idle ? ETIME : ETIMEDOUT;

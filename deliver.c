@@ -8,13 +8,9 @@
  */
 #include <sys/types.h>
 
-#include <err.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,8 +30,14 @@ enum state {
 	OVER			/* the verdict is known */
 };
 
+struct cursor {			/* in a list of strings */
+	const char	*at;
+	unsigned	 number;
+};
+
 static struct {
 	enum state	 state;
+	bool		 ready;		/* this is not the first message */
 	int		 fd;
 	bool		 crlf;		/* line ends of our own lines */
 	bool		 to_program;
@@ -44,18 +46,19 @@ static struct {
 	uint64_t	 size;		/* so far, buffer included */
 	uint64_t	 header_size;	/* of our own lines */
 	size_t		 column;	/* while writing Received */
-	unsigned	 index;		/* cursor of recipient_at() */
-	const char	*cursor;
+	struct cursor	 recipients, dsn;
 	struct session_verdict verdict;
 	char		 buffer[BUFFER_SIZE];
 } d = { .fd = -1 };
 
 static void	put(const char *);
-static void	put_header(struct connection *, const char *);
+static void	put_header(struct connection *, unsigned, unsigned);
 static void	put_received(struct connection *, const char *);
 static void	clause(const char *, const char *, const char *);
 
-static const struct session_verdict accepted = { SESSION_ACCEPT, 0, NULL, NULL };
+static const struct session_verdict accepted = {
+	SESSION_ACCEPT, 0, NULL, NULL
+};
 
 static const struct session_verdict nowhere = {
 	SESSION_REFUSE, 451, "4.3.5", "There is nowhere to put a message"
@@ -66,9 +69,9 @@ static const struct {
 	int		 error;
 	struct session_verdict verdict;
 } failures[] = {
-	{ ENOSPC, { SESSION_REFUSE, 452, "4.3.1", "No space for the message" } },
-	{ EDQUOT, { SESSION_REFUSE, 452, "4.3.1", "No space for the message" } },
-	{ EFBIG, { SESSION_REFUSE, 452, "4.3.1", "No space for the message" } },
+	{ ENOSPC, { SESSION_REFUSE, 452, "4.3.1", "No space for it now" } },
+	{ EDQUOT, { SESSION_REFUSE, 452, "4.3.1", "No space for it now" } },
+	{ EFBIG, { SESSION_REFUSE, 452, "4.3.1", "No space for it now" } },
 	{ 0, { SESSION_REFUSE, 451, "4.3.0", "Message not kept, try later" } }
 };
 
@@ -149,30 +152,46 @@ end_line(void)
 
 /* Start to end. */
 
-/* The recipient with this number; cheap if asked for in order. */
+/* The string with this number; cheap if asked for in order. */
+static const char *
+string_at(const struct recipients *list, struct cursor *c, unsigned number)
+{
+	if (c->at == NULL || number < c->number) {
+		c->at = list->text;
+		c->number = 0;
+	}
+	for (; c->number < number; c->number++)
+		c->at += strlen(c->at) + 1;
+	return c->at;
+}
+
 static const char *
 recipient_at(struct connection *c, unsigned number)
 {
-	if (d.cursor == NULL || number < d.index) {
-		d.cursor = c->recipients.text;
-		d.index = 0;
-	}
-	for (; d.index < number; d.index++)
-		d.cursor += strlen(d.cursor) + 1;
-	return d.cursor;
+	return string_at(&c->recipients, &d.recipients, number);
+}
+
+/* Its NOTIFY and ORCPT, a blank between them; NULL without the setting. */
+static const char *
+dsn_at(struct connection *c, unsigned number)
+{
+	return number < c->dsn.count ? string_at(&c->dsn, &d.dsn, number) :
+	    NULL;
 }
 
 struct session_verdict
 deliver_start(struct connection *c)
 {
 	const struct settings	*s = &c->settings;
-	bool			 one;
+	bool			 each;
 
 	deliver_reset();
 	if (s->exec == NULL && s->spool == NULL)
 		return nowhere;
-	/* A limit on the size of files is an error like others, not the end. */
-	signal(SIGXFSZ, SIG_IGN);
+	if (!d.ready)
+		/* A limit on the size of files is an error, not the end. */
+		signal(SIGXFSZ, SIG_IGN);
+	d.ready = true;
 	d.to_program = s->exec != NULL;
 	d.fd = d.to_program ? exec_create() : spool_create(s->spool);
 	if (d.fd == -1)
@@ -180,8 +199,8 @@ deliver_start(struct connection *c)
 	d.state = WRITING;
 	/* A BINARYMIME message keeps its line ends: ours are to match. */
 	d.crlf = s->newline_crlf || c->body == SESSION_BODY_BINARY;
-	one = c->recipients.count == 1 || (d.to_program && exec_each(s));
-	put_header(c, one ? recipient_at(c, 0) : NULL);
+	each = d.to_program && exec_each(s);
+	put_header(c, 0, each ? 1 : c->recipients.count);
 	d.header_size = d.size;
 	return accepted;
 }
@@ -200,7 +219,7 @@ deliver_reset(void)
 	d.error = 0;
 	d.len = 0;
 	d.size = 0;
-	d.cursor = NULL;
+	d.recipients.at = d.dsn.at = NULL;
 }
 
 /*
@@ -209,7 +228,7 @@ deliver_reset(void)
  * the current output until the caller has put things back.
  */
 static int
-copy_for(struct connection *c, const char *recipient)
+copy_for(struct connection *c, unsigned number)
 {
 	int	 from = d.fd;
 	off_t	 offset = (off_t)d.header_size;
@@ -220,7 +239,7 @@ copy_for(struct connection *c, const char *recipient)
 		return from;
 	}
 	d.size = 0;
-	put_header(c, recipient);
+	put_header(c, number, 1);
 	flush();
 	while (d.error == 0 && n != 0) {
 		n = pread(from, d.buffer, sizeof(d.buffer), offset);
@@ -246,10 +265,10 @@ run_for(struct connection *c, unsigned number)
 	int		 original;
 
 	if (number == 0)
-		return exec_run(c, d.fd, d.size, recipient);
-	original = copy_for(c, recipient);
+		return exec_run(c, d.fd, d.size, recipient, dsn_at(c, 0));
+	original = copy_for(c, number);
 	v = d.error != 0 ? deliver_failed(d.error) :
-	    exec_run(c, d.fd, d.size, recipient);
+	    exec_run(c, d.fd, d.size, recipient, dsn_at(c, number));
 	if (d.fd != -1)
 		close(d.fd);
 	d.fd = original;
@@ -302,7 +321,7 @@ hand_over(struct connection *c)
 		    accepted;
 	}
 	if (!exec_each(&c->settings))
-		return exec_run(c, d.fd, d.size, NULL);
+		return exec_run(c, d.fd, d.size, NULL, NULL);
 	return run_for_all(c);
 }
 
@@ -332,10 +351,7 @@ deliver_check(const struct settings *s)
 {
 	if (s->exec != NULL)
 		return exec_check(s);
-	if (s->spool != NULL)
-		return spool_check(s->spool);
-	warnx("neither spool nor exec is set: recipients are refused");
-	return 1;
+	return s->spool != NULL ? spool_check(s->spool) : 0;
 }
 
 /*
@@ -368,22 +384,43 @@ put_field(const char *name, const char *before, const char *value,
 	end_line();
 }
 
+/* With what its RCPT asked for, if it did. */
 static void
-put_header(struct connection *c, const char *recipient)
+put_recipient(struct connection *c, unsigned number)
+{
+	const char	*dsn = dsn_at(c, number);
+	size_t		 len;
+
+	put_field("Delivered-To: ", "", recipient_at(c, number), "");
+	if (dsn == NULL)
+		return;
+	if ((len = strcspn(dsn, " ")) > 0) {
+		put("DSN-Notify: ");
+		deliver_body(dsn, len);
+		end_line();
+	}
+	if (dsn[len + 1] != '\0')
+		put_field("Original-Recipient: ", "", dsn + len + 1, "");
+}
+
+/* For count recipients from this one on. */
+static void
+put_header(struct connection *c, unsigned first, unsigned count)
 {
 	const char	*lines;
 	size_t		 len;
 	unsigned	 i;
 
 	put_field("Return-Path: ", "<", c->sender, ">");
-	if (recipient != NULL)
-		put_field("Delivered-To: ", "", recipient, "");
-	else
-		for (i = 0; i < c->recipients.count; i++)
-			put_field("Delivered-To: ", "", recipient_at(c, i), "");
+	if (c->dsn_ret[0] != '\0')
+		put_field("DSN-Return: ", "", c->dsn_ret, "");
+	if (c->dsn_envid[0] != '\0')
+		put_field("Original-Envelope-Id: ", "", c->dsn_envid, "");
+	for (i = 0; i < count; i++)
+		put_recipient(c, first + i);
 	if ((lines = policy_prepend(&len)) != NULL)
 		put_lines(lines, len);
-	put_received(c, recipient);
+	put_received(c, count == 1 ? recipient_at(c, first) : NULL);
 }
 
 static void
@@ -467,6 +504,37 @@ format_date(char *p, size_t size, time_t now)
 	    second / 3600, second / 60 % 60, second % 60);
 }
 
+/* RFC 5322 section 3.2.2: what would end a comment is quoted in it. */
+static void
+quote_comment(char *p, size_t size, const char *text)
+{
+	for (; *text != '\0' && size > 2; text++, size--) {
+		if (strchr("()\\", *text) != NULL) {
+			*p++ = '\\';
+			size--;
+		}
+		*p++ = *text;
+	}
+	*p = '\0';
+}
+
+static void
+put_tls(const struct connection *c)
+{
+	const char	*cipher = c->tls.cipher != NULL ? c->tls.cipher : "-";
+	char		 client[512];
+
+	fold();
+	clause("(", c->tls.protocol, "");
+	if (c->tls.client == NULL || c->settings.received_private) {
+		clause("", cipher, ")");
+		return;
+	}
+	quote_comment(client, sizeof(client), c->tls.client);
+	clause("", cipher, "");
+	clause("client ", client, ")");
+}
+
 static void
 put_received(struct connection *c, const char *recipient)
 {
@@ -480,11 +548,8 @@ put_received(struct connection *c, const char *recipient)
 	clause("with ", session_protocol(&c->session), "");
 	snprintf(id, sizeof(id), "%s-%u", c->id, c->messages);
 	clause("id ", id, "");
-	if (c->tls.protocol != NULL) {
-		fold();
-		clause("(", c->tls.protocol, "");
-		clause("", c->tls.cipher != NULL ? c->tls.cipher : "-", ")");
-	}
+	if (c->tls.protocol != NULL)
+		put_tls(c);
 	if (recipient != NULL) {
 		fold();
 		clause("for <", recipient, ">");

@@ -21,9 +21,9 @@ int	spool_check(const char *path);
 /* exec.c: a program that takes the message on its standard input. */
 int	exec_create(void);	/* a file without a name; -1 */
 bool	exec_each(const struct settings *);	/* once a recipient? */
-/* recipient: the one it is run for, or NULL for all of them. */
+/* recipient and dsn: of the one it is run for, or NULL for all of them. */
 struct session_verdict exec_run(struct connection *, int fd, uint64_t size,
-	    const char *recipient);
+	    const char *recipient, const char *dsn);
 int	exec_check(const struct settings *);
 
 #endif

@@ -215,25 +215,56 @@ set(struct run *r, const char *name, const char *value)
 	return true;
 }
 
-/* All of them, a newline between each two: no path has one. */
-static bool
-set_recipients(struct run *r, const struct recipients *all)
-{
-	static const char name[] = "RECIPIENTS=";
-	size_t	 i, n = sizeof(name) - 1;
-	char	*p;
+enum part { WHOLE, BEFORE, AFTER };	/* the blank, in each string */
 
-	if (r->env_len == ENV_MAX || (p = malloc(n + all->len + 1)) == NULL)
+/* One of a list on each line: nothing in it has a newline. */
+static bool
+set_list(struct run *r, const char *name, const struct recipients *list,
+    enum part part)
+{
+	const char	*s = list->text;
+	size_t		 len, n = strlen(name);
+	unsigned	 i;
+	char		*p;
+
+	if (r->env_len == ENV_MAX || (p = malloc(n + list->len + 2)) == NULL)
 		return false;
-	memcpy(p, name, n);
-	memcpy(p + n, all->text, all->len);
-	for (i = n; i + 1 < n + all->len; i++)
-		if (p[i] == '\0')
-			p[i] = '\n';
-	p[n + all->len] = '\0';
 	r->env[r->env_len++] = p;
 	r->env[r->env_len] = NULL;
+	memcpy(p, name, n);
+	p[n++] = '=';
+	for (i = 0; i < list->count; i++) {
+		len = part == WHOLE ? strlen(s) : strcspn(s, " ");
+		if (part == AFTER) {
+			s += len + 1;
+			len = strlen(s);
+		}
+		memcpy(p + n, s, len);
+		n += len;
+		p[n++] = '\n';
+		s += strlen(s) + 1;
+	}
+	p[list->count > 0 ? n - 1 : n] = '\0';
 	return true;
+}
+
+/* What the client asked for, if it may ask. */
+static bool
+make_dsn_env(struct run *r, struct connection *c, const char *dsn)
+{
+	struct recipients one = { argument(dsn), 0, 0, 1 };
+	const struct recipients *list = &c->dsn;
+
+	if (!c->settings.dsn)
+		return true;
+	if (dsn != NULL) {
+		one.len = strlen(dsn) + 1;
+		list = &one;
+	}
+	return set(r, "DSN_RET", c->dsn_ret) &&
+	    set(r, "DSN_ENVID", c->dsn_envid) &&
+	    set_list(r, "DSN_NOTIFY", list, BEFORE) &&
+	    set_list(r, "DSN_ORCPT", list, AFTER);
 }
 
 /* Each is there in every run, empty if there is nothing to say. */
@@ -248,7 +279,7 @@ make_env(struct run *r, struct connection *c, uint64_t size,
 	return set(r, "PATH", path != NULL ? path : _PATH_STDPATH) &&
 	    set(r, "SENDER", c->sender) &&
 	    (recipient != NULL ? set(r, "RECIPIENT", recipient) :
-	    set_recipients(r, &c->recipients)) &&
+	    set_list(r, "RECIPIENTS", &c->recipients, WHOLE)) &&
 	    set(r, "REMOTE_ADDR", c->addr) &&
 	    set(r, "REMOTE_PORT", c->port) &&
 	    set(r, "HELO", session_helo(&c->session)) &&
@@ -256,6 +287,7 @@ make_env(struct run *r, struct connection *c, uint64_t size,
 	    set(r, "AUTH_USER", c->user) &&
 	    set(r, "TLS_PROTOCOL", c->tls.protocol) &&
 	    set(r, "TLS_CIPHER", c->tls.cipher) &&
+	    set(r, "TLS_CLIENT", c->tls.client) &&
 	    set(r, "SESSION_ID", c->id) &&
 	    set(r, "MESSAGE_SIZE", octets) &&
 	    set(r, "BODY", body_names[c->body]) &&
@@ -598,7 +630,8 @@ verdict(struct run *r, const char *recipient)
 }
 
 struct session_verdict
-exec_run(struct connection *c, int fd, uint64_t size, const char *recipient)
+exec_run(struct connection *c, int fd, uint64_t size, const char *recipient,
+    const char *dsn)
 {
 	struct run	 r = { .fds = { [OUT] = { -1, POLLIN, 0 },
 	    [ERR] = { -1, POLLIN, 0 }, [PID] = { -1, POLLIN, 0 } } };
@@ -606,7 +639,8 @@ exec_run(struct connection *c, int fd, uint64_t size, const char *recipient)
 	int		 error = ENOMEM;
 
 	r.argv = make_argv(c, recipient);
-	if (r.argv != NULL && make_env(&r, c, size, recipient))
+	if (r.argv != NULL && make_env(&r, c, size, recipient) &&
+	    make_dsn_env(&r, c, dsn))
 		error = start(&r, fd);
 	if (error != 0) {
 		log_error(error, "exec", c->settings.exec[0]);

@@ -64,6 +64,12 @@ log_is_debug(void)
 	return logger.debug && logger.target != LOGTO_OFF;
 }
 
+bool
+log_is_syslog(void)
+{
+	return logger.target == LOGTO_SYSLOG;
+}
+
 static void
 add(struct line *l, const char *text, size_t n)
 {

@@ -8,7 +8,7 @@
  *
  * The file is read a block at a time and always up to its end, so that time
  * does not tell where a user stands in it, or whether there is one.  Of
- * 100 000 users that is about 3 ms, less than any hash worth its name; a
+ * 100 000 users that is about 2 ms, less than any hash worth its name; a
  * binary search would need a sorted file, and tell who is not in it.  A map of
  * the file would be no faster, and SIGBUS if it is cut while we look.
  *
@@ -57,6 +57,7 @@ static struct {
 	const char	*path;
 	off_t		 offset;	/* of what is to be read next */
 	size_t		 start, end;	/* of what is not scanned yet */
+	size_t		 used;		/* of the block, to be cleared */
 	char		 block[BLOCK];
 	struct crypt_data crypt;
 } passwd = { .fd = -1 };
@@ -64,6 +65,7 @@ static struct {
 static void	 first_line(void);
 static int	 next_line(struct line *);
 static int	 more(void);
+static void	 forget(void);
 static int	 failed(void);
 static bool	 fields(struct line *);
 static bool	 parse(const struct line *, struct passwd_entry *);
@@ -151,7 +153,17 @@ more(void)
 		return (int)n;
 	passwd.end += (size_t)n;
 	passwd.offset += n;
+	if (passwd.used < passwd.end)
+		passwd.used = passwd.end;
 	return 1;
+}
+
+/* Only what was used: memory that was never touched costs nothing. */
+static void
+forget(void)
+{
+	explicit_bzero(passwd.block, passwd.used);
+	passwd.used = passwd.start = passwd.end = 0;
 }
 
 static int
@@ -227,7 +239,7 @@ passwd_has_scram(void)
 	while ((n = next_line(&line)) == 1)
 		if (fields(&line) && is_scram(&line) && parse(&line, &entry))
 			break;
-	explicit_bzero(passwd.block, sizeof(passwd.block));
+	forget();
 	explicit_bzero(&entry, sizeof(entry));
 	return n == -1 ? failed() : n;
 }
@@ -247,6 +259,8 @@ secret(const char *user, unsigned char key[SCRAM_KEY])
 	int e = GNUTLS_E_FILE_ERROR;
 
 	n = pread(passwd.fd, passwd.block, SECRET_FROM, 0);
+	if (n > 0 && passwd.used < (size_t)n)
+		passwd.used = (size_t)n;
 	if (n != -1)
 		e = gnutls_hmac_fast(GNUTLS_MAC_SHA256, passwd.block,
 		    (size_t)n, user, strlen(user), key);
@@ -321,7 +335,7 @@ passwd_find(const char *user, bool scram, struct passwd_entry *entry)
 		    entry->verifier.salt, SCRAM_SALT_MAX) < 0)
 			found = -1;
 	}
-	explicit_bzero(passwd.block, sizeof(passwd.block));
+	forget();
 	explicit_bzero(&decoy, sizeof(decoy));
 	explicit_bzero(key, sizeof(key));
 	return found == -1 ? failed() : found;

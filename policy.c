@@ -79,8 +79,8 @@ static const struct action actions[] = {
 	{ "DUNNO",		act_accept,	0, NULL, NULL },
 	{ "DEFER_IF_REJECT",	act_accept,	0, NULL, NULL },
 	{ "REJECT",		act_refuse,	554, "5.7.1", "Access denied" },
-	{ "DEFER",		act_refuse,	450, "4.7.1", "Try again later" },
-	{ "DEFER_IF_PERMIT",	act_refuse,	450, "4.7.1", "Try again later" },
+	{ "DEFER",		act_refuse,	450, "4.7.1", "Try later" },
+	{ "DEFER_IF_PERMIT",	act_refuse,	450, "4.7.1", "Try later" },
 	{ "PREPEND",		act_prepend,	0, NULL, NULL },
 	{ "DISCARD",		act_discard,	0, NULL, NULL },
 	{ "INFO",		act_note,	0, NULL, NULL },
@@ -177,7 +177,7 @@ static void
 build_security(struct request *r, const struct connection *c)
 {
 	if (c->user[0] != '\0') {
-		attribute(r, "sasl_method", c->session.mechanism);
+		attribute(r, "sasl_method", c->method);
 		attribute(r, "sasl_username", c->user);
 	}
 	attribute(r, "encryption_protocol", c->tls.protocol);
@@ -306,7 +306,7 @@ question(struct connection *c, const char *address, const struct request *r,
 		return p.answer.verdict;
 	buf[len] = '\0';
 	buf[strcspn(buf, "\n")] = '\0';
-	log_event("error", "what", "policy", "object", address, "reason",
+	log_event("error", "what", "policy", "on", address, "error",
 	    fault, "answer", buf, NULL);
 	return failed(c);
 }

@@ -8,8 +8,9 @@
  * there are; unlike a sorted file it can't be out of order without notice, and
  * what makes it replaces it in one step.
  *
- * The file is opened anew for each question, so that changes count at once,
- * and read with pread(2): a mapped file that somebody cuts short is a SIGBUS.
+ * The file is opened once a session, before the sandbox closes: a session sees
+ * it to the end as it was, should another take its place.  It is read for each
+ * question, with pread(2): a mapped file that somebody cuts short is a SIGBUS.
  */
 #include <sys/types.h>
 #include <sys/stat.h>
@@ -43,7 +44,7 @@ struct keys {
 };
 
 struct list {
-	int		 fd;
+	int		 fd;		/* open until the process ends */
 	struct stat	 st;
 	size_t		 len;		/* octets in buf */
 	char		 buf[BLOCK_SIZE];
@@ -57,10 +58,13 @@ struct test {
 /* A line or a cdb's key; other than 0 ends the walk and is its result. */
 typedef int	each(void *, const char *, size_t);
 
+static struct list the_list = { .fd = -1 };
+
 static bool	make_keys(struct keys *, const char *path,
 		    const char *delimiter);
 static int	list_open(struct list *, const char *path);
-static int	list_close(struct list *);
+static int	list_start(struct list *, const char *path);
+static int	list_finish(struct list *);
 static int	text_each(struct list *, each *, void *);
 static bool	is_cdb(const struct list *);
 static int	cdb_find(const struct list *, const struct key *);
@@ -258,18 +262,25 @@ match_line(void *arg, const char *line, size_t len)
 static int
 look_up(const char *path, struct keys *keys)
 {
-	struct list	 list;
+	struct list	*list = &the_list;
 	int		 found = 0;
 	size_t		 i;
 
-	if (list_open(&list, path) == -1)
+	if (list_start(list, path) == -1)
 		return -1;
-	if (!is_cdb(&list))
-		found = text_each(&list, match_line, keys);
+	if (!is_cdb(list))
+		found = text_each(list, match_line, keys);
 	else
 		for (i = 0; i < keys->n && found == 0; i++)
-			found = cdb_find(&list, &keys->key[i]);
-	return list_close(&list) == -1 ? -1 : found;
+			found = cdb_find(list, &keys->key[i]);
+	return list_finish(list) == -1 ? -1 : found;
+}
+
+void
+recipients_open(const struct settings *settings)
+{
+	if (settings->recipients != NULL)
+		(void)list_open(&the_list, settings->recipients);
 }
 
 struct session_verdict
@@ -303,33 +314,42 @@ recipients_check(struct connection *c, const char *path)
 /* The file. */
 
 static int
-list_fail(struct list *list, int error)
-{
-	close(list->fd);
-	errno = error;
-	return -1;
-}
-
-/* Open it and read the first block. */
-static int
 list_open(struct list *list, const char *path)
 {
-	ssize_t	 n;
+	int	 error;
 
 	list->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (list->fd == -1)
 		return -1;
 	if (fstat(list->fd, &list->st) == -1)
-		return list_fail(list, errno);
-	if (!S_ISREG(list->st.st_mode))
-		return list_fail(list, S_ISDIR(list->st.st_mode) ? EISDIR :
-		    EINVAL);
-	if ((n = pread(list->fd, list->buf, sizeof(list->buf), 0)) == -1)
-		return list_fail(list, errno);
+		error = errno;
+	else if (!S_ISREG(list->st.st_mode))
+		error = S_ISDIR(list->st.st_mode) ? EISDIR : EINVAL;
+	else
+		return 0;
+	close(list->fd);
+	list->fd = -1;
+	errno = error;
+	return -1;
+}
+
+/* Read the first block. */
+static int
+list_start(struct list *list, const char *path)
+{
+	ssize_t	 n;
+
+	if (list->fd == -1 && list_open(list, path) == -1)
+		return -1;
+	if (fstat(list->fd, &list->st) == -1 ||
+	    (n = pread(list->fd, list->buf, sizeof(list->buf), 0)) == -1)
+		return -1;
 	list->len = n;
 	/* No text has this octet, and each cdb of under 16 MB has. */
-	if (memchr(list->buf, '\0', list->len) != NULL && !is_cdb(list))
-		return list_fail(list, EBADMSG);
+	if (memchr(list->buf, '\0', list->len) != NULL && !is_cdb(list)) {
+		errno = EBADMSG;
+		return -1;
+	}
 	return 0;
 }
 
@@ -338,20 +358,18 @@ list_open(struct list *list, const char *path)
  * half a line may be another address.  errno is kept otherwise.
  */
 static int
-list_close(struct list *list)
+list_finish(struct list *list)
 {
 	struct stat	 st;
-	int		 error = errno;
 
 	if (fstat(list->fd, &st) == -1)
-		return list_fail(list, errno);
-	if (st.st_size != list->st.st_size ||
-	    st.st_mtim.tv_sec != list->st.st_mtim.tv_sec ||
-	    st.st_mtim.tv_nsec != list->st.st_mtim.tv_nsec)
-		return list_fail(list, ESTALE);
-	close(list->fd);
-	errno = error;
-	return 0;
+		return -1;
+	if (st.st_size == list->st.st_size &&
+	    st.st_mtim.tv_sec == list->st.st_mtim.tv_sec &&
+	    st.st_mtim.tv_nsec == list->st.st_mtim.tv_nsec)
+		return 0;
+	errno = ESTALE;
+	return -1;
 }
 
 static int
@@ -479,7 +497,7 @@ cdb_find(const struct list *list, const struct key *key)
 {
 	char		 slot[8];
 	const char	*table;
-	uint32_t	 hash = 5381, len, i, n;
+	uint32_t	 hash = 5381, len, i, n, at;
 	int		 r;
 
 	for (n = 0; n < key->len; n++)
@@ -491,10 +509,13 @@ cdb_find(const struct list *list, const struct key *key)
 		if (cdb_read(list, slot, sizeof(slot),
 		    u32(table) + (off_t)i * 8) == -1)
 			return -1;
-		if (u32(slot + 4) == 0)
+		if ((at = u32(slot + 4)) == 0)
 			return 0;
-		if (u32(slot) == hash &&
-		    (r = cdb_is(list, u32(slot + 4), key)) != 0)
+		if (at >= list->st.st_size) {
+			errno = EBADMSG;
+			return -1;
+		}
+		if (u32(slot) == hash && (r = cdb_is(list, at, key)) != 0)
 			return r;
 		i = i + 1 == len ? 0 : i + 1;
 	}
@@ -577,29 +598,33 @@ test_record(void *arg, const char *text, size_t len)
 	return 0;
 }
 
+static int
+test_list(struct list *list, struct test *test)
+{
+	bool	 cdb;
+	int	 r;
+
+	if (list_start(list, test->path) == -1)
+		return -1;
+	cdb = is_cdb(list);
+	if (cdb)
+		r = cdb_each(list, test_record, test);
+	else
+		r = text_each(list, test_line, test);
+	if (!cdb && list->st.st_size > TEXT_SLOW)
+		warnx("recipients: %s: %u lines are read for each recipient; "
+		    "a cdb is faster", test->path, test->line);
+	return list_finish(list) == -1 ? -1 : r;
+}
+
 int
 recipients_test(const struct settings *settings)
 {
 	struct test	 test = { .path = settings->recipients };
-	struct list	 list;
-	int		 r;
 
 	if (test.path == NULL)
 		return 0;
-	if (list_open(&list, test.path) == -1) {
-		warn("recipients: %s", test.path);
-		return 1;
-	}
-	if (is_cdb(&list))
-		r = cdb_each(&list, test_record, &test);
-	else {
-		r = text_each(&list, test_line, &test);
-		if (list.st.st_size > TEXT_SLOW)
-			warnx("recipients: %s: %u lines are read for each "
-			    "recipient; a cdb is faster", test.path,
-			    test.line);
-	}
-	if (list_close(&list) == -1 || r == -1) {
+	if (test_list(&the_list, &test) == -1) {
 		warn("recipients: %s", test.path);
 		test.faults++;
 	}

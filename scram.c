@@ -153,7 +153,7 @@ gs2_header(char *header, const char *user, bool plus, bool plus_offered)
 		return AUTH_MALFORMED;
 	if (scram.bound)
 		return strcmp(flag, "p=tls-exporter") == 0 ?
-		    AUTH_CONTINUE : AUTH_WRONG;
+		    AUTH_CONTINUE : AUTH_MALFORMED;
 	if (strcmp(flag, "y") == 0)
 		return plus_offered ? AUTH_WRONG : AUTH_CONTINUE;
 	return strcmp(flag, "n") == 0 ? AUTH_CONTINUE : AUTH_MALFORMED;

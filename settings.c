@@ -107,8 +107,8 @@ static const char *const auth_modes[] = {
 	[AUTH_REQUIRE] = "require", NULL
 };
 static const char *const logs[] = {
-	[LOGTO_AUTO] = "auto", [LOGTO_STDERR] = "stderr", [LOGTO_SYSLOG] = "syslog",
-	[LOGTO_OFF] = "off", NULL
+	[LOGTO_AUTO] = "auto", [LOGTO_STDERR] = "stderr",
+	[LOGTO_SYSLOG] = "syslog", [LOGTO_OFF] = "off", NULL
 };
 
 static const struct keyword keywords[] = {
@@ -728,6 +728,7 @@ settings_file(struct settings *s, const char *path, char *error, size_t size)
 	}
 	close(fd);
 	store_take((size_t)len + 1);
+	s->file = path;
 	return parse(s, text, text + len, path, error, size);
 }
 

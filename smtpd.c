@@ -61,6 +61,17 @@ keep_recipient(struct recipients *r, const char *path)
 	return 0;
 }
 
+/* NOTIFY and ORCPT hold no blank: one between them, whatever is missing. */
+static int
+keep_dsn(struct recipients *dsn, const struct session_rcpt *r)
+{
+	char both[SESSION_LINE_MAX + 2];
+
+	snprintf(both, sizeof both, "%s %s", r->notify != NULL ? r->notify : "",
+	    r->orcpt != NULL ? r->orcpt : "");
+	return keep_recipient(dsn, both);
+}
+
 /* The hooks. */
 
 static struct session_verdict
@@ -70,6 +81,10 @@ on_mail(void *arg, const struct session_mail *m)
 
 	strlcpy(c->sender, m->path, sizeof c->sender);
 	c->recipients.len = c->recipients.count = 0;
+	c->dsn.len = c->dsn.count = 0;
+	strlcpy(c->dsn_ret, m->ret != NULL ? m->ret : "", sizeof c->dsn_ret);
+	strlcpy(c->dsn_envid, m->envid != NULL ? m->envid : "",
+	    sizeof c->dsn_envid);
 	c->body = m->body;
 	c->utf8 = m->utf8;
 	c->declared = m->size;
@@ -97,6 +112,7 @@ on_rcpt(void *arg, const struct session_rcpt *r)
 {
 	struct connection *c = arg;
 	struct session_verdict v = judge_recipient(c, r->path);
+	size_t dsn = c->dsn.len;
 	char code[16];
 
 	if (v.kind != SESSION_ACCEPT) {
@@ -106,8 +122,11 @@ on_rcpt(void *arg, const struct session_rcpt *r)
 		    NULL);
 		return v;
 	}
-	if (keep_recipient(&c->recipients, r->path) == -1) {
+	if ((c->settings.dsn && keep_dsn(&c->dsn, r) == -1) ||
+	    keep_recipient(&c->recipients, r->path) == -1) {
 		log_error(errno, "recipient", NULL);
+		c->dsn.len = dsn;
+		c->dsn.count = c->recipients.count;
 		return refuse(451, "4.3.0", "Out of memory");
 	}
 	return v;
@@ -208,13 +227,18 @@ on_mechanisms(void *arg)
 static struct session_verdict
 on_auth(void *arg, struct session_sasl *x)
 {
-	return auth_module->step(arg, x);
+	struct connection *c = arg;
+
+	c->wipe = true;
+	return auth_module->step(c, x);
 }
 
 static void
 on_auth_end(void *arg)
 {
-	(void)arg;
+	struct connection *c = arg;
+
+	c->wipe = true;
 	auth_module->end();
 }
 
@@ -437,6 +461,9 @@ serve(struct connection *c)
 			used += session_input(s, input + used, len - used);
 			continue;
 		}
+		if (c->wipe)
+			explicit_bzero(input, used);
+		c->wipe = false;
 		if (flush(s) == -1) {
 			cut(c, -1);
 			break;
@@ -519,6 +546,7 @@ begin(struct connection *c)
 	configure(&c->settings);
 	if (!resumed)
 		find_peer(c);
+	recipients_open(&c->settings);
 	sandbox_enter(c);
 	if (resumed) {
 		session_resume(&c->session, &config, &hooks, c, helo,

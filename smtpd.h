@@ -64,6 +64,7 @@ struct settings {
 	enum log_target	 log;
 	bool		 log_debug;
 	bool		 sandbox;
+	const char	*file;		/* they were read from, or NULL */
 };
 
 /* The defaults, without a look at the machine. */
@@ -104,10 +105,12 @@ struct connection {
 	char		 server_addr[64];	/* from a PROXY header, or "" */
 	char		 server_port[6];
 	char		 user[256];	/* authenticated, or "" */
+	char		 method[SESSION_MECH_MAX + 1];	/* by which */
 	struct tls_info	 tls;
 	unsigned	 messages;	/* transactions so far */
 	unsigned	 accepted;	/* of them */
 	const char	*reason;	/* of the end, for the log */
+	bool		 wipe;		/* what was read has a secret in it */
 
 	/* The transaction, valid from MAIL to reset. */
 	char		 sender[SESSION_PATH_MAX + 1];
@@ -115,6 +118,9 @@ struct connection {
 	enum session_body body;
 	bool		 utf8;
 	uint64_t	 declared;	/* SIZE= of MAIL, or 0 */
+	char		 dsn_ret[5];	/* RET and ENVID, or "" */
+	char		 dsn_envid[101];
+	struct recipients dsn;		/* of each: "NOTIFY ORCPT", with dsn */
 };
 
 /*
@@ -166,6 +172,7 @@ void	log_error(int error, const char *what, const char *object);
 /* The dialogue, when log-level says so. */
 void	log_dialogue(char direction, const char *line, size_t len);
 bool	log_is_debug(void);
+bool	log_is_syslog(void);
 
 /* deliver.c: a message on its way to the spool or to the program. */
 

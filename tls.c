@@ -1,9 +1,9 @@
 /*
  * tls.c - TLS with GnuTLS, over the client's descriptors.
  *
- * Built as a module and opened when TLS starts: loading GnuTLS costs more than
- * a whole session without it.  It owns the certificates, the tickets and the
- * state of the one TLS session of this process.
+ * Only in smtpd-tls: loading GnuTLS costs more than a whole session without it.
+ * It owns the certificates, the tickets and the state of the one TLS session of
+ * this process.
  *
  * The session is never torn down: it ends once, by whatever comes first of a
  * close_notify, an alert, an error of ours or of the network, and from then on
@@ -13,6 +13,7 @@
 
 #include <err.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,8 @@ struct tls {
 	ssize_t		(*read)(void *, size_t);
 	int		(*write)(const void *, size_t);
 	int		 error;		/* errno of the end; 0: close_notify */
-	bool		 ended;		/* nothing more goes in or out */
+	bool		 ended;		/* nothing more comes in, */
+	bool		 mute;		/* nothing more goes out */
 	bool		 tickets;
 	bool		 client_wanted;
 	bool		 client_required;
@@ -348,10 +350,14 @@ tls_open(const struct settings *s, char *err, size_t size)
 
 	if (size > 0)
 		err[0] = '\0';
-	if (load_credentials(t, s, err, size) == -1 ||
-	    start_session(t, s, err, size) == -1)
-		return NULL;
-	return t;
+	if (load_credentials(t, s, err, size) == 0) {
+		if (start_session(t, s, err, size) == 0)
+			return t;
+		gnutls_deinit(t->session);
+	}
+	gnutls_certificate_free_credentials(t->credentials);
+	memset(t, 0, sizeof(*t));
+	return NULL;
 }
 
 /* The wire. */
@@ -366,23 +372,22 @@ end(struct tls *t, int error)
 }
 
 static int
+emit(struct tls *t, const void *data, size_t len)
+{
+	if (len == 0 || t->write(data, len) == 0)
+		return 0;
+	end(t, errno);
+	t->mute = true;
+	return -1;
+}
+
+static int
 flush(struct tls *t)
 {
 	size_t	 len = t->out_len;
 
 	t->out_len = 0;
-	if (len == 0 || t->write(t->out, len) == 0)
-		return 0;
-	end(t, errno);
-	return -1;
-}
-
-/* GnuTLS asks again after EINTR, but for us that is the end as well. */
-static ssize_t
-wire_error(struct tls *t)
-{
-	gnutls_transport_set_errno(t->session, EIO);
-	return -1;
+	return emit(t, t->out, len);
 }
 
 static int
@@ -390,14 +395,26 @@ put(struct tls *t, const void *data, size_t len)
 {
 	if (len > sizeof(t->out) - t->out_len && flush(t) == -1)
 		return -1;
-	if (len <= sizeof(t->out)) {
-		memcpy(t->out + t->out_len, data, len);
-		t->out_len += len;
-		return 0;
-	}
-	if (t->write(data, len) == 0)
-		return 0;
-	end(t, errno);
+	if (len > sizeof(t->out))
+		return emit(t, data, len);
+	memcpy(t->out + t->out_len, data, len);
+	t->out_len += len;
+	return 0;
+}
+
+/*
+ * For GnuTLS an error is the end of the session, except that it can try again.
+ * Whoever has waited for too long still gets a last word: then it is told to,
+ * but nobody will.
+ */
+static ssize_t
+wire_error(struct tls *t, int error)
+{
+	bool	 last_word = error == ETIMEDOUT || error == ETIME ||
+	    error == EINTR;
+
+	end(t, error);
+	gnutls_transport_set_errno(t->session, last_word ? EAGAIN : EIO);
 	return -1;
 }
 
@@ -415,7 +432,7 @@ wire_push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int count)
 
 	for (i = 0; i < count; i++) {
 		if (put(t, iov[i].iov_base, iov[i].iov_len) == -1)
-			return wire_error(t);
+			return wire_error(t, EIO);
 		total += (ssize_t)iov[i].iov_len;
 	}
 	return total;
@@ -431,13 +448,9 @@ wire_pull(gnutls_transport_ptr_t ptr, void *data, size_t size)
 
 	if (t->in_start == t->in_end) {
 		if (t->ended || flush(t) == -1)
-			return wire_error(t);
-		if ((n = t->read(t->in, sizeof(t->in))) == 0)
-			return 0;
-		if (n == -1) {
-			end(t, errno);
-			return wire_error(t);
-		}
+			return wire_error(t, EIO);
+		if ((n = t->read(t->in, sizeof(t->in))) <= 0)
+			return n == 0 ? 0 : wire_error(t, errno);
 		t->in_start = 0;
 		t->in_end = (size_t)n;
 	}
@@ -582,18 +595,34 @@ is_alert(int rc)
 	    rc == GNUTLS_E_WARNING_ALERT_RECEIVED;
 }
 
+static int
+errno_of(int rc)
+{
+	if (rc == GNUTLS_E_PREMATURE_TERMINATION)
+		return ECONNRESET;
+	return is_alert(rc) ? ECONNABORTED : EPROTO;
+}
+
 /* Tell the client what was wrong, if it was something that it said. */
 static void
 send_alert(struct tls *t, int rc)
 {
 	if (t->ended || is_alert(rc) || rc == GNUTLS_E_PREMATURE_TERMINATION)
-		return;
+		return;		/* nobody to tell */
 	if (rc == GNUTLS_E_REHANDSHAKE)
 		gnutls_alert_send(t->session, GNUTLS_AL_WARNING,
 		    GNUTLS_A_NO_RENEGOTIATION);
 	else
 		gnutls_alert_send_appropriate(t->session, rc);
 	flush(t);
+}
+
+static void
+fail(struct tls *t, int rc)
+{
+	send_alert(t, rc);
+	end(t, errno_of(rc));
+	t->mute = true;
 }
 
 static void
@@ -634,8 +663,23 @@ refuse_client(struct tls *t, const struct tls_info *info, char *err,
 	    GNUTLS_A_CERTIFICATE_REQUIRED : GNUTLS_A_BAD_CERTIFICATE);
 	flush(t);
 	end(t, EACCES);
+	t->mute = true;
 	snprintf(err, size, "client certificate: %s", info->verify);
 	return -1;
+}
+
+/*
+ * What comes now needs the keys of the session only.  The private keys leave
+ * the process before it reads what the client has to say, and their memory goes
+ * back, since a session may be idle for long.
+ */
+static void
+forget_keys(struct tls *t)
+{
+	gnutls_credentials_clear(t->session);
+	gnutls_certificate_free_credentials(t->credentials);
+	t->credentials = NULL;
+	malloc_trim(0);
 }
 
 static int
@@ -652,9 +696,8 @@ tls_handshake(void *arg, ssize_t (*rd)(void *, size_t),
 	gnutls_transport_set_vec_push_function(t->session, wire_push);
 	gnutls_transport_set_pull_function(t->session, wire_pull);
 	if ((rc = negotiate(t)) < 0) {
-		send_alert(t, rc);
 		explain(t, rc, err, size);
-		end(t, EPROTO);
+		fail(t, rc);
 		return -1;
 	}
 	describe(t, info);
@@ -663,17 +706,8 @@ tls_handshake(void *arg, ssize_t (*rd)(void *, size_t),
 	if (t->tickets && gnutls_protocol_get_version(t->session) ==
 	    GNUTLS_TLS1_3)
 		gnutls_session_ticket_send(t->session, 1, 0);
+	forget_keys(t);
 	return 0;
-}
-
-static int
-errno_of(int rc)
-{
-	if (rc == 0)
-		return 0;
-	if (rc == GNUTLS_E_PREMATURE_TERMINATION)
-		return ECONNRESET;
-	return is_alert(rc) ? ECONNABORTED : EPROTO;
 }
 
 static bool
@@ -681,6 +715,20 @@ again(struct tls *t, ssize_t rc)
 {
 	return !t->ended &&
 	    (rc == GNUTLS_E_AGAIN || rc == GNUTLS_E_INTERRUPTED);
+}
+
+/* RFC 8446 section 6.1: whoever ends says so; nobody waits for an answer. */
+static void
+tls_close(void *arg)
+{
+	struct tls	*t = arg;
+
+	end(t, EPIPE);
+	if (t->mute)
+		return;
+	gnutls_bye(t->session, GNUTLS_SHUT_WR);
+	flush(t);
+	t->mute = true;
 }
 
 /* 0 after a close_notify, -1 after any other end, and so ever after. */
@@ -696,8 +744,11 @@ tls_read(void *arg, void *data, size_t size)
 		while (again(t, n));
 		if (n > 0)
 			return n;
-		send_alert(t, (int)n);
-		end(t, errno_of((int)n));
+		if (n == 0) {
+			end(t, 0);
+			tls_close(t);
+		} else if (n != GNUTLS_E_AGAIN)
+			fail(t, (int)n);
 	}
 	errno = t->error;
 	return t->error == 0 ? 0 : -1;
@@ -710,31 +761,19 @@ tls_write(void *arg, const void *data, size_t len)
 	const char	*p = data;
 	ssize_t		 n;
 
-	while (len > 0 && !t->ended) {
+	while (len > 0 && !t->mute) {
 		n = gnutls_record_send(t->session, p, len);
-		if (n > 0) {
-			p += n;
-			len -= (size_t)n;
-		} else if (!again(t, n))
-			end(t, EPROTO);
+		if (n <= 0) {
+			fail(t, (int)n);
+			break;
+		}
+		p += n;
+		len -= (size_t)n;
 	}
-	if (!t->ended && flush(t) == 0)
+	if (!t->mute && flush(t) == 0)
 		return 0;
 	errno = t->error != 0 ? t->error : EPIPE;
 	return -1;
-}
-
-/* RFC 8446 section 6.1: whoever ends says so; nobody waits for an answer. */
-static void
-tls_close(void *arg)
-{
-	struct tls	*t = arg;
-
-	if (t->ended && t->error != 0)
-		return;
-	gnutls_bye(t->session, GNUTLS_SHUT_WR);
-	flush(t);
-	end(t, EPIPE);
 }
 
 /*

@@ -45,7 +45,7 @@ test_teardown() {
 	local pid
 
 	for pid in "${SERVERS[@]}"; do
-		kill "$pid" 2>/dev/null || true
+		kill -- "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
 	done
 	SERVERS=()
@@ -156,7 +156,7 @@ wait_for() {
 	done
 }
 
-# background COMMAND ...: ended with the test; its pid is in $!.
+# background COMMAND ...: ended with the test; its pid is in $!, for a moment.
 background() {
 	"$@" 3>&- &
 	SERVERS+=($!)

@@ -17,6 +17,7 @@
  *	close		close the connection
  *	reset		the same with a TCP reset
  *	eof		the other side must close
+ *	records		it must close, and say nothing before but TLS records
  *	exit n		the command's exit status, after the script
  *	# text		nothing
  *
@@ -219,13 +220,16 @@ tls_prepare(void)
 {
 	unsigned char	 alpn[256];
 	size_t		 len;
+	SSL_CTX		*ctx;
 
 	if (t.ssl != NULL)
 		fail("TLS is up already");
 	if (t.len != 0)
 		fail("%zu octets in clear after the reply", t.len);
-	if ((t.ssl = SSL_new(tls_context())) == NULL)
+	ctx = tls_context();
+	if ((t.ssl = SSL_new(ctx)) == NULL)
 		fail_tls("SSL_new");
+	SSL_CTX_free(ctx);		/* t.ssl holds it */
 	SSL_set_fd(t.ssl, t.fd);
 	if (t.sni != NULL) {
 		SSL_set_tlsext_host_name(t.ssl, t.sni);
@@ -532,6 +536,31 @@ do_eof(char *arg)
 	printf("eof\n");
 }
 
+/* Seen from outside, without TLS: 5 octets, the last two a length, and that. */
+static void
+do_records(char *arg)
+{
+	const unsigned char	*p;
+	size_t			 len = 0;
+
+	(void)arg;
+	for (;;) {
+		p = (const unsigned char *)t.buf + t.start;
+		if (t.len > 0 && (p[0] < 20 || p[0] > 23 ||
+		    (t.len > 1 && p[1] != 3)))
+			fail("in clear: %.*s", (int)t.len, t.buf + t.start);
+		len = t.len < 5 ? 0 : 5 + (size_t)(p[3] << 8 | p[4]);
+		if (len > 0 && t.len >= len) {
+			t.start += len;
+			t.len -= len;
+		} else if (!fill())
+			break;
+	}
+	if (t.len > 0)
+		fail("half a record");
+	printf("records\n");
+}
+
 static void
 do_exit(char *arg)
 {
@@ -552,6 +581,7 @@ static const struct {
 	{ "<", do_reply }, { "tls", do_tls }, { "notls", do_notls },
 	{ "notify", do_notify }, { "shut", do_shut }, { "close", do_close },
 	{ "reset", do_reset }, { "eof", do_eof }, { "exit", do_exit },
+	{ "records", do_records },
 	{ "#", do_comment }, { "", do_comment }
 };
 

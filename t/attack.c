@@ -1,0 +1,379 @@
+/*
+ * attack.c - what an attacker would try who made the parser run their code.
+ *
+ * Linked into a whole smtpd in front of session_input(): the program behaves
+ * as ever, but a line "ATTACK PORT FILE DIR" makes each attempt below from
+ * where the parser is, and says what came of it: "name: done", or the reason
+ * for which it failed.  PORT listens on 127.0.0.1, FILE may be read and DIR
+ * written to by the user, and neither is the server's business.
+ */
+#define _GNU_SOURCE
+
+#include <sys/types.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <netinet/in.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "session.h"
+
+size_t	__real_session_input(struct session *, const char *, size_t);
+size_t	__wrap_session_input(struct session *, const char *, size_t);
+
+static struct {
+	int		 port;
+	char		 file[256];
+	char		 dir[256];
+	char		 made[300];	/* a name in dir */
+} target;
+
+static int
+read_file(void)
+{
+	return open(target.file, O_RDONLY);
+}
+
+static int
+read_passwd(void)
+{
+	return open("/etc/passwd", O_RDONLY);
+}
+
+static int
+list_root(void)
+{
+	return open("/", O_RDONLY | O_DIRECTORY);
+}
+
+static int
+read_own_memory(void)
+{
+	return open("/proc/self/mem", O_RDWR);
+}
+
+static int
+read_environment(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/environ", (int)getppid());
+	return open(path, O_RDONLY);
+}
+
+static int
+write_outside(void)
+{
+	return open(target.made, O_WRONLY | O_CREAT, 0600);
+}
+
+static int
+unnamed_outside(void)
+{
+	return open(target.dir, O_WRONLY | O_TMPFILE, 0600);
+}
+
+static int
+remove_outside(void)
+{
+	return unlink(target.file);
+}
+
+static int
+rename_outside(void)
+{
+	return rename(target.file, target.made) == -1 ? -1 :
+	    rename(target.made, target.file);
+}
+
+static int
+link_outside(void)
+{
+	return link(target.file, target.made);
+}
+
+static int
+symlink_outside(void)
+{
+	return symlink("/etc/passwd", target.made);
+}
+
+static int
+mkdir_outside(void)
+{
+	return mkdir(target.made, 0700);
+}
+
+static int
+fifo_outside(void)
+{
+	return mkfifo(target.made, 0600);
+}
+
+static int
+mode_outside(void)
+{
+	return (int)syscall(SYS_fchmodat, AT_FDCWD, target.file, 0666);
+}
+
+static int
+truncate_outside(void)
+{
+	return truncate(target.file, 0);
+}
+
+static int
+connect_tcp(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	to.sin_port = htons((unsigned short)target.port);
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return fd == -1 ? -1 :
+	    connect(fd, (struct sockaddr *)&to, sizeof to);
+}
+
+static int
+listen_tcp(void)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return fd == -1 ? -1 : bind(fd, (struct sockaddr *)&at, sizeof at);
+}
+
+static int
+socket_udp(void)
+{
+	return socket(AF_INET, SOCK_DGRAM, 0);
+}
+
+static int
+socket_unix(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static int
+socket_netlink(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW, 0);
+}
+
+/* The child has nothing to do but to be. */
+static int
+make_process(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	return pid == -1 ? -1 : waitpid(pid, NULL, 0);
+}
+
+static int
+thread_entry(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static int
+make_thread(void)
+{
+	static char stack[16384];
+
+	return clone(thread_entry, stack + sizeof stack,
+	    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD,
+	    NULL);
+}
+
+/* If it could, nobody would be there to say so: see "by exec" in the test. */
+static int
+run_shell(void)
+{
+	static char sh[] = "sh", c[] = "-c", say[] = "echo 'run_shell: done'";
+	char *argv[] = { sh, c, say, NULL };
+
+	return execve("/bin/sh", argv, NULL);
+}
+
+static int
+run_unnamed(void)
+{
+	return (int)syscall(SYS_memfd_create, "x", 0);
+}
+
+static int
+trace_parent(void)
+{
+	return (int)ptrace(PTRACE_SEIZE, getppid(), NULL, NULL);
+}
+
+static int
+read_parent(void)
+{
+	return (int)syscall(SYS_process_vm_readv, getppid(), NULL, 0, NULL, 0,
+	    0);
+}
+
+static int
+signal_parent(void)
+{
+	return kill(getppid(), 0);
+}
+
+static int
+descriptor_of_parent(void)
+{
+	return (int)syscall(SYS_pidfd_open, getppid(), 0);
+}
+
+static int
+new_namespace(void)
+{
+	return unshare(CLONE_NEWUTS);
+}
+
+static int
+change_root(void)
+{
+	return chroot("/");
+}
+
+static int
+become_root(void)
+{
+	return setuid(0);
+}
+
+static int
+load_bpf(void)
+{
+	return (int)syscall(SYS_bpf, 0, NULL, 0) == -1 && errno == ENOSYS ?
+	    -1 : 0;
+}
+
+static int
+make_ring(void)
+{
+	return (int)syscall(SYS_io_uring_setup, 1, NULL) == -1 &&
+	    errno == ENOSYS ? -1 : 0;
+}
+
+static int
+use_keys(void)
+{
+	return (int)syscall(SYS_keyctl, 0, -3, 1);
+}
+
+static int
+raise_limit(void)
+{
+	const struct { unsigned long now, max; } none = { 1000000, 1000000 };
+
+	return (int)syscall(SYS_setrlimit, 4 /* RLIMIT_CORE */, &none);
+}
+
+static int
+type_at_terminal(void)
+{
+	char c = 'x';
+
+	return (int)syscall(SYS_ioctl, 0, 0x5412 /* TIOCSTI */, &c) == -1 &&
+	    errno == ENOSYS ? -1 : 0;
+}
+
+static int
+code_from_data(void)
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return mprotect(p, 4096, PROT_READ | PROT_EXEC);
+}
+
+static const struct {
+	const char	*name;
+	int		(*try)(void);
+} attempts[] = {
+#define TRY(name)	{ #name, name }
+	TRY(read_file), TRY(read_passwd), TRY(list_root),
+	TRY(read_own_memory), TRY(read_environment), TRY(write_outside),
+	TRY(unnamed_outside), TRY(link_outside), TRY(symlink_outside),
+	TRY(mkdir_outside), TRY(fifo_outside), TRY(mode_outside),
+	TRY(truncate_outside), TRY(connect_tcp), TRY(listen_tcp),
+	TRY(socket_udp), TRY(socket_unix), TRY(socket_netlink),
+	TRY(make_process), TRY(make_thread), TRY(run_unnamed),
+	TRY(trace_parent), TRY(read_parent), TRY(signal_parent),
+	TRY(descriptor_of_parent), TRY(become_root), TRY(change_root),
+	TRY(new_namespace), TRY(load_bpf), TRY(make_ring), TRY(use_keys),
+	TRY(raise_limit), TRY(type_at_terminal), TRY(code_from_data),
+	TRY(rename_outside), TRY(remove_outside), TRY(run_shell),
+};
+
+/* To the client, and to the log: the client may expect TLS. */
+static void
+tell(const char *what, const char *result)
+{
+	dprintf(STDOUT_FILENO, "%s: %s\r\n", what, result);
+	dprintf(STDERR_FILENO, "%s: %s\n", what, result);
+}
+
+/* Each with a clean slate: what one made must not stop the next. */
+static void
+attack(void)
+{
+	size_t i;
+
+	snprintf(target.made, sizeof target.made, "%s/made", target.dir);
+	for (i = 0; i < sizeof attempts / sizeof attempts[0]; i++) {
+		tell(attempts[i].name, attempts[i].try() == -1 ?
+		    strerror(errno) : "done");
+		if (unlink(target.made) == -1)
+			rmdir(target.made);
+	}
+	_exit(0);
+}
+
+/* Numbers of another machine: i386's getpid().  Nobody comes back from it. */
+static void
+attack_i386(void)
+{
+#ifdef __x86_64__
+	long r;
+
+	__asm__ volatile ("int $0x80" : "=a" (r) : "0" (20L) : "memory");
+	tell("i386", r > 0 ? "done" : "failed");
+#endif
+	_exit(0);
+}
+
+size_t
+__wrap_session_input(struct session *s, const char *p, size_t n)
+{
+	char line[600];
+
+	if (n >= sizeof line || n < 6 || memcmp(p, "ATTACK", 6) != 0)
+		return __real_session_input(s, p, n);
+	memcpy(line, p, n);
+	line[n] = '\0';
+	if (sscanf(line, "ATTACK %d %255s %255s", &target.port, target.file,
+	    target.dir) == 3)
+		attack();
+	attack_i386();
+	return n;
+}

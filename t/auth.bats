@@ -1,0 +1,906 @@
+# auth.bats - AUTH: its framing, the sources of passwords, and what is logged.
+
+load lib
+
+setup() {
+	test_setup
+	USERS=$BATS_TEST_TMPDIR/users
+}
+
+# b64 FORMAT: octets as printf has them, in base64.
+b64() {
+	# shellcheck disable=SC2059 # it is a format
+	printf "$1" | base64 -w 0
+}
+
+plain() {
+	b64 "\\000$1\\000$2"
+}
+
+# any [ARGUMENT ...]: a rig that takes all credentials, in clear.
+any() {
+	smtp -o spool="$SPOOL" -o auth-any=yes -o auth-cleartext=yes "$@"
+}
+
+# with_file [ARGUMENT ...]: users alice (SHA-512) and bob (SCRAM), in clear.
+with_file() {
+	[[ -e $USERS ]] || users >"$USERS"
+	smtp -o spool="$SPOOL" -o auth-file="$USERS" -o auth-cleartext=yes "$@"
+}
+
+# The password of both is "secret".
+users() {
+	cat <<-'END'
+	# users
+
+	alice:$6$rounds=1000$ab$3tLFZOSDxcyiDWcYSrieU1uloXMcbPJQRTcotZNqEJiB1iizwjzbn2jECOCvw6wslPpiTPzli2jppqTUXUq9N0
+	bob:{SCRAM-SHA-256}4096,eOIYWi+UYXg07DdmjNs7zA==,qcBA2+2XEJ/Glhj/amX5TRCFD+u76aWeexcW+fLiL54=,BFXdVankj2YARrrVW/uLpHmBvWYiuu8L06XiGy+h1mA=
+	END
+}
+
+# with_program WORD ... : the checker, in clear.
+with_program() {
+	smtp -o spool="$SPOOL" -o auth-cleartext=yes -o timeout=2 \
+	    -o auth-program="$*"
+}
+
+# checker BODY: a shell script that has $user and $password.
+checker() {
+	CHECKER=$BATS_TEST_TMPDIR/checker
+	cat >"$CHECKER" <<-END
+	#!/bin/bash
+	IFS= read -r -d '' user <&3
+	IFS= read -r -d '' password <&3
+	$1
+	END
+	chmod 755 "$CHECKER"
+}
+
+@test "PLAIN with an initial response" {
+	any <<-END
+	EHLO c
+	AUTH PLAIN $(plain user pass)
+	QUIT
+	END
+	replies 220 250 235 221
+}
+
+@test "PLAIN with the response on a line of its own" {
+	any <<-END
+	EHLO c
+	AUTH PLAIN
+	$(plain user pass)
+	QUIT
+	END
+	replies 220 250 334 235 221
+	[[ ${lines[*]} == *$'334 '* ]]
+}
+
+@test "LOGIN asks for user and password" {
+	any <<-END
+	EHLO c
+	AUTH LOGIN
+	$(b64 user)
+	$(b64 pass)
+	QUIT
+	END
+	replies 220 250 334 334 235 221
+	said '334 VXNlcm5hbWU6'
+	said '334 UGFzc3dvcmQ6'
+	logged 'user=user'
+}
+
+@test "LOGIN's initial response is the user" {
+	any <<-END
+	EHLO c
+	AUTH LOGIN $(b64 user)
+	$(b64 pass)
+	QUIT
+	END
+	replies 220 250 334 235 221
+	said '334 UGFzc3dvcmQ6'
+	not_said '334 VXNlcm5hbWU6'
+	logged 'user=user'
+}
+
+@test "mechanisms in any case" {
+	local word
+
+	for word in 'AUTH PLAIN' 'auth plain' 'Auth pLaIn'; do
+		any <<-END
+		EHLO c
+		$word $(plain user pass)
+		QUIT
+		END
+		replies 220 250 235 221
+	done
+	any <<-END
+	EHLO c
+	auth login
+	$(b64 user)
+	$(b64 pass)
+	QUIT
+	END
+	replies 220 250 334 334 235 221
+}
+
+@test "= is an initial response without octets" {
+	any <<-'END'
+	EHLO c
+	AUTH PLAIN =
+	NOOP
+	END
+	replies 220 250 501 250
+}
+
+@test "* cancels, and another exchange may follow" {
+	any <<-END
+	EHLO c
+	AUTH PLAIN
+	*
+	AUTH LOGIN
+	*
+	AUTH LOGIN
+	$(b64 user)
+	*
+	AUTH PLAIN $(plain user pass)
+	QUIT
+	END
+	replies 220 250 334 501 334 501 334 334 501 235 221
+}
+
+@test "a cancelled LOGIN leaves no user for the next exchange" {
+	any <<-END
+	EHLO c
+	AUTH LOGIN
+	$(b64 first)
+	*
+	AUTH LOGIN
+	$(b64 second)
+	$(b64 pass)
+	QUIT
+	END
+	replies 220 250 334 334 501 334 334 235 221
+	logged 'user=second'
+	not_logged 'user=first'
+}
+
+@test "a failure leaves nothing for the next mechanism" {
+	with_file <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice wrong)
+	AUTH LOGIN $(b64 alice)
+	*
+	AUTH PLAIN $(plain alice secret)
+	QUIT
+	END
+	replies 220 250 535 334 501 235 221
+}
+
+@test "bad base64 is 501: every length mod 4 and every bad character" {
+	local text c
+
+	for text in A AA AAA AAAAA AAAAAA AAAAAAA = A=== AA= AA== AAA= AAAA= \
+	    AAAA== AAAA=AAA AA==AAAA AAAAA=== AB== AAB= '====' '=AAA'; do
+		any -o max-errors=0 <<-END
+		EHLO c
+		AUTH PLAIN
+		$text
+		NOOP
+		END
+		replies 220 250 334 501 250 ||
+		    fail "response $text" || return
+	done
+	for c in '!' '-' '_' ' ' '.' ',' ':' '"' '\' '~' '%' $'\xc3\xa4'; do
+		any -o max-errors=0 <<-END
+		EHLO c
+		AUTH PLAIN
+		AG${c}EAYQ==
+		NOOP
+		END
+		replies 220 250 334 501 250 || fail "character $c" || return
+	done
+}
+
+@test "an empty response line is no octets" {
+	any <<-'END'
+	EHLO c
+	AUTH LOGIN
+
+	NOOP
+	END
+	replies 220 250 334 501 250
+}
+
+# long TOTAL: AUTH PLAIN with one response, a line of TOTAL octets with CRLF.
+long() {
+	local octets=$((($1 - 13) / 4 * 3))
+
+	printf 'EHLO c\nAUTH PLAIN %s\nNOOP\n' "$({
+		printf '\0u\0'
+		head -c $((octets - 3)) /dev/zero | tr '\0' x
+	} | base64 -w 0)"
+}
+
+@test "an AUTH line of 12288 octets is read, a longer one is 500" {
+	any < <(long 12285)
+	replies 220 250 535 250
+	any < <(long 12289)
+	replies 220 250 500 250
+	any < <(printf 'EHLO c\nAUTH LOGIN\n%s\nNOOP\n' \
+	    "$(head -c 12287 /dev/zero | tr '\0' A)")
+	replies 220 250 334 500 250
+	any < <(printf 'EHLO c\nAUTH LOGIN\n%s\nNOOP\n' \
+	    "$(head -c 9211 /dev/zero | base64 -w 0)")
+	replies 220 250 334 501 250
+}
+
+@test "AUTH in a transaction, or twice, or before EHLO, is 503" {
+	any <<-END
+	AUTH PLAIN $(plain user pass)
+	EHLO c
+	MAIL FROM:<>
+	AUTH PLAIN $(plain user pass)
+	RSET
+	AUTH PLAIN $(plain user pass)
+	AUTH PLAIN $(plain user pass)
+	QUIT
+	END
+	replies 220 503 250 250 503 250 235 503 221
+}
+
+@test "an unknown mechanism is 504, a missing one 501" {
+	any <<-'END'
+	EHLO c
+	AUTH CRAM-MD5
+	AUTH XOAUTH2 abcd
+	AUTH SCRAM-SHA-256
+	AUTH EXTERNAL =
+	AUTH ANYTHING-LONGER-THAN-20-OCTETS
+	AUTH
+	QUIT
+	END
+	replies 220 250 504 504 504 504 504 501 221
+}
+
+@test "wrong credentials are 535 5.7.8" {
+	with_file <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice wrong)
+	AUTH LOGIN $(b64 bob)
+	$(b64 Secret)
+	QUIT
+	END
+	replies 220 250 535 334 535 221
+	said '535 5.7.8'
+}
+
+@test "an unknown user is answered as a known one is" {
+	local known
+
+	with_file <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice wrong)
+	QUIT
+	END
+	known=$output
+	with_file <<-END
+	EHLO c
+	AUTH PLAIN $(plain nobody wrong)
+	QUIT
+	END
+	[[ $output == "$known" ]]
+}
+
+@test "the right password of each kind of entry" {
+	local user
+
+	for user in alice bob; do
+		with_file <<-END
+		EHLO c
+		AUTH PLAIN $(plain $user secret)
+		QUIT
+		END
+		replies 220 250 235 221
+		with_file <<-END
+		EHLO c
+		AUTH LOGIN $(b64 $user)
+		$(b64 secret)
+		QUIT
+		END
+		replies 220 250 334 235 221
+	done
+}
+
+@test "PLAIN: exactly two NULs, a user, a password" {
+	local response
+
+	for response in '' 'a' '\0' 'a\0b' '\0\0b' 'a\0\0b' '\0a\0b\0' \
+	    '\0a\0b\0c' '\0\0' '\0\0\0'; do
+		any <<-END
+		EHLO c
+		AUTH PLAIN
+		$(b64 "$response")
+		NOOP
+		END
+		replies 220 250 334 501 250 ||
+			fail "response $response" || return
+	done
+	any <<-END
+	EHLO c
+	AUTH PLAIN $(b64 '\0a\0')
+	QUIT
+	END
+	replies 220 250 535 221
+}
+
+@test "PLAIN: to act for somebody else is 535" {
+	any <<-END
+	EHLO c
+	AUTH PLAIN $(b64 'boss\0user\0pass')
+	AUTH PLAIN $(b64 'user\0user\0pass')
+	QUIT
+	END
+	replies 220 250 535 235 221
+}
+
+@test "control characters and what is no UTF-8 are no credentials" {
+	local text
+
+	for text in 'a\001' 'a\177' 'a\r\n' '\300\200' '\355\240\200' \
+	    '\364\220\200\200' '\342\202' '\302\205' '\377'; do
+		any <<-END
+		EHLO c
+		AUTH PLAIN $(b64 "\\0$text\\0pass")
+		QUIT
+		END
+		replies 220 250 535 221 || fail "user $text" || return
+	done
+	any <<-END
+	EHLO c
+	AUTH PLAIN $(b64 '\0j\303\274rg\0\360\237\224\221')
+	QUIT
+	END
+	replies 220 250 235 221
+}
+
+@test "a password of one octet, one of 512, none of 513" {
+	any <<-END
+	EHLO c
+	AUTH PLAIN $(plain user "$(printf '%0513d' 0)")
+	AUTH PLAIN $(plain user "$(printf '%0512d' 0)")
+	QUIT
+	END
+	replies 220 250 535 235 221
+	any <<-END
+	EHLO c
+	AUTH PLAIN $(plain user x)
+	QUIT
+	END
+	replies 220 250 235 221
+}
+
+@test "a user of 255 octets, none of 256" {
+	any <<-END
+	EHLO c
+	AUTH PLAIN $(plain "$(printf '%0256d' 0)" x)
+	AUTH PLAIN $(plain "$(printf '%0255d' 0)" x)
+	QUIT
+	END
+	replies 220 250 535 235 221
+}
+
+@test "without auth-cleartext nothing is offered or taken in clear" {
+	users >"$USERS"
+	certs
+	smtp -o spool="$SPOOL" -o auth-file="$USERS" \
+	    -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key" <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice secret)
+	AUTH LOGIN
+	QUIT
+	END
+	replies 220 250 538 538 221
+	not_said AUTH
+}
+
+@test "auth=require: MAIL is 530 until AUTH" {
+	any -o auth=require <<-END
+	EHLO c
+	MAIL FROM:<a@b>
+	AUTH PLAIN $(plain user pass)
+	MAIL FROM:<a@b>
+	QUIT
+	END
+	replies 220 250 530 235 250 221
+	said '530 5.7.0'
+}
+
+@test "auth=off: a source is not used" {
+	with_file -o auth=off <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice secret)
+	QUIT
+	END
+	[[ ${output%221*} =~ 50[0-9]' ' ]]
+	not_said 235
+	not_said 'AUTH PLAIN'
+}
+
+@test "authentication is in Received's protocol and in the program's environment" {
+	any <<-END
+	EHLO c
+	AUTH PLAIN $(plain user pass)
+	MAIL FROM:<a@b>
+	RCPT TO:<c@d>
+	DATA
+	Subject: x
+
+	.
+	QUIT
+	END
+	replies 220 250 235 250 250 354 250 221
+	[[ $(message) == *'with ESMTPA'* ]]
+	printf '#!/bin/sh\nexec env >"$0.env"\n' >"$BATS_TEST_TMPDIR/taker"
+	chmod 755 "$BATS_TEST_TMPDIR/taker"
+	smtp -o auth-any=yes -o auth-cleartext=yes \
+	    -o exec="$BATS_TEST_TMPDIR/taker" <<-END
+	EHLO c
+	AUTH PLAIN $(plain user pass)
+	MAIL FROM:<a@b>
+	RCPT TO:<c@d>
+	DATA
+	Subject: x
+
+	.
+	QUIT
+	END
+	replies 220 250 235 250 250 354 250 221
+	grep -x AUTH_USER=user "$BATS_TEST_TMPDIR/taker.env"
+	grep -x PROTOCOL=ESMTPA "$BATS_TEST_TMPDIR/taker.env"
+}
+
+@test "auth-any says so on the log each time" {
+	any <<-END
+	EHLO c
+	AUTH PLAIN $(plain user pass)
+	QUIT
+	END
+	grep 'event=auth status=ok mechanism=PLAIN user=user' "$LOG" |
+	    grep any=yes
+}
+
+@test "each failure is one line with user and address" {
+	REMOTE_ADDR=192.0.2.7 REMOTE_PORT=4711 with_file <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice wrong)
+	AUTH PLAIN $(plain nobody wrong)
+	QUIT
+	END
+	[[ $(grep -c 'event=auth status=failed' "$LOG") == 2 ]]
+	grep 'status=failed mechanism=PLAIN user=alice addr=192.0.2.7 port=4711' \
+	    "$LOG"
+	grep 'status=failed mechanism=PLAIN user=nobody addr=192.0.2.7 port=4711' \
+	    "$LOG"
+}
+
+@test "max-auth-failures: then 421" {
+	with_file -o max-auth-failures=2 <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice wrong)
+	AUTH PLAIN $(plain alice wrong)
+	AUTH PLAIN $(plain alice secret)
+	QUIT
+	END
+	[[ $output == *$'\n535 '*$'\n'421* ]] || fail '421'
+	not_said 235
+}
+
+@test "the failures in a row take longer and longer" {
+	local start=${EPOCHREALTIME/./} took
+
+	with_file -o max-auth-failures=0 <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice wrong)
+	AUTH PLAIN $(plain alice wrong)
+	QUIT
+	END
+	took=$((${EPOCHREALTIME/./} - start))
+	replies 220 250 535 535 221
+	((took > 1400000)) || fail "took $took microseconds"
+}
+
+@test "no secret is on the log, at any level" {
+	local secret='Tr0ub4dor&3'
+
+	any -o log-level=debug -o max-errors=0 <<-END
+	EHLO c
+	AUTH PLAIN $(b64 "other\\0user\\0$secret")
+	AUTH PLAIN
+	$(b64 "other\\0user\\0$secret")
+	AUTH LOGIN $(b64 user)
+	*
+	AUTH LOGIN
+	$(b64 user)
+	$(b64 "$secret")
+	QUIT
+	END
+	replies 220 250 535 334 535 334 501 334 334 235 221
+	with_file -o log-level=debug <<-END
+	EHLO c
+	AUTH LOGIN $(b64 alice)
+	$(b64 "$secret")
+	AUTH SCRAM-SHA-256 $(b64 'n,,n=bob,r=ClientsNonce')
+	$(b64 'c=biws,r=ClientsNonce,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=')
+	AUTH CRAM-MD5 $(b64 "$secret")
+	$(b64 "$secret")
+	QUIT
+	END
+	logged EHLO
+	not_logged "$secret"
+	not_logged "$(b64 "$secret" | cut -c 1-12)"
+	not_logged "$(b64 "other\\0user\\0$secret" | cut -c 17-28)"
+	not_logged "$(b64 "user\\0$secret" | cut -c 9-20)"
+	not_logged ClientsNonce
+	not_logged "$(b64 'c=biws,r=ClientsNonce' | cut -c 1-16)"
+}
+
+@test "a user's name on the log is cleaned and quoted" {
+	any <<-END
+	EHLO c
+	AUTH PLAIN $(b64 'x\0a addr=9.9.9.9 "\0p')
+	AUTH PLAIN $(b64 '\0a\033[2J\nb\0p')
+	QUIT
+	END
+	replies 220 250 535 535 221
+	[[ $(grep -c 'event=auth' "$LOG") == 2 ]]
+	run -1 grep -q $'[\x01-\x08\x0b-\x1f\x7f]' "$LOG"
+	not_logged ' user=a addr=9.9.9.9'
+}
+
+@test "a source that is broken is 454 4.7.0, and logged" {
+	smtp -o spool="$SPOOL" -o auth-file=/nonexistent/users \
+	    -o auth-cleartext=yes <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice secret)
+	AUTH LOGIN $(b64 alice)
+	$(b64 secret)
+	QUIT
+	END
+	replies 220 250 454 334 454 221
+	said '454 4.7.0'
+	logged /nonexistent/users
+	grep 'event=auth status=error' "$LOG"
+}
+
+@test "a file with a line that is too long is broken" {
+	{ users; head -c 70000 /dev/zero | tr '\0' x; echo; } >"$USERS"
+	with_file <<-END
+	EHLO c
+	AUTH PLAIN $(plain nobody secret)
+	QUIT
+	END
+	replies 220 250 454 221
+}
+
+@test "what follows the hash, comments, order, case and colons" {
+	{
+		echo '#alice:x'
+		echo 'Alice:*'
+		users | sed 's/^alice.*/&:1000:1000::\/home\/alice/'
+		echo 'alice:$6$rounds=1000$ab$differenthash'
+		echo 'locked:!$6$rounds=1000$ab$x'
+		echo 'empty:'
+	} >"$USERS"
+	with_file -o max-auth-failures=0 <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice secret)
+	QUIT
+	END
+	replies 220 250 235 221
+	with_file -o max-auth-failures=0 <<-END
+	EHLO c
+	AUTH PLAIN $(plain Alice secret)
+	AUTH PLAIN $(plain "$(sed -n 's/:1000.*//;/^alice/p' "$USERS" |
+	    head -n 1)" secret)
+	QUIT
+	END
+	replies 220 250 535 535 221
+	with_file -o max-auth-failures=0 <<-END
+	EHLO c
+	AUTH PLAIN $(plain empty x)
+	AUTH PLAIN $(plain locked secret)
+	QUIT
+	END
+	replies 220 250 535 535 221
+}
+
+@test "the last line needs no end" {
+	printf '%s' "$(users)" >"$USERS"
+	with_file <<-END
+	EHLO c
+	AUTH PLAIN $(plain bob secret)
+	QUIT
+	END
+	replies 220 250 235 221
+}
+
+@test "a user behind many blocks of the file is found" {
+	{
+		seq -f 'user%g:$6$rounds=1000$abcdefgh$xxxxxxxxxxxxxxx' 20000
+		users
+		seq -f 'more%g:$6$rounds=1000$abcdefgh$xxxxxxxxxxxxxxx' 20000
+	} >"$USERS"
+	with_file <<-END
+	EHLO c
+	AUTH PLAIN $(plain bob secret)
+	QUIT
+	END
+	replies 220 250 235 221
+	with_file <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice secret)
+	QUIT
+	END
+	replies 220 250 235 221
+}
+
+@test "SCRAM is offered if the file has a verifier, and only then" {
+	with_file <<<'EHLO c'
+	said 'AUTH SCRAM-SHA-256 PLAIN LOGIN'
+	users | grep -v SCRAM >"$USERS"
+	with_file <<<'EHLO c'
+	said 'AUTH PLAIN LOGIN'
+	echo 'x:{SCRAM-SHA-256}4096,eOIYWi,x,y' >>"$USERS"
+	with_file <<<'EHLO c'
+	said 'AUTH PLAIN LOGIN'
+}
+
+# scram_salt USER: the salt that is shown for a user.
+scram_salt() {
+	with_file <<-END
+	EHLO c
+	AUTH SCRAM-SHA-256 $(b64 "n,,n=$1,r=nonce")
+	*
+	QUIT
+	END
+	replies 220 250 334 501 221
+	SALT=$(sed -n 's/^334 //p' <<<"$output" | base64 -d)
+	[[ $SALT == r=nonce?*,s=*,i=4096 ]] || fail "$SALT" || return
+	SALT=${SALT#*,s=}
+}
+
+@test "SCRAM: an unknown user has a salt, always the same and nobody else's" {
+	local bob alice nobody somebody
+
+	scram_salt bob
+	bob=$SALT
+	[[ $bob == eOIYWi+UYXg07DdmjNs7zA==,i=4096 ]]
+	scram_salt nobody
+	nobody=$SALT
+	scram_salt somebody
+	somebody=$SALT
+	scram_salt alice	# known, but without a verifier
+	alice=$SALT
+	[[ ${#nobody} == "${#bob}" && ${#alice} == "${#bob}" ]]
+	[[ $(printf '%s\n' "$bob" "$alice" "$nobody" "$somebody" | sort -u |
+	    wc -l) == 4 ]]
+	scram_salt nobody
+	[[ $SALT == "$nobody" ]]
+}
+
+@test "SCRAM: malformed messages are 501" {
+	local text
+
+	for text in 'n,,n=bob' 'n,,n=,r=x' 'n,' 'x' 'n,,m=1,n=bob,r=x' \
+	    'x,,n=bob,r=x' 'n,,n=b=ob,r=x' 'n,b=x,n=bob,r=x' 'n,,r=x,n=bob' \
+	    'p=tls-exporter,,n=bob,r=x' 'n,,n=bob,r=' 'n,,n=b\000b,r=x'; do
+		with_file <<-END
+		EHLO c
+		AUTH SCRAM-SHA-256 $(b64 "$text")
+		NOOP
+		END
+		replies 220 250 501 250 || fail "$text" || return
+	done
+	for text in 'c=biws' 'c=biws,r=x' 'c=biws,p=x' ',' 'c=biws,r=x,q=x' \
+	    'c=biws,r=x,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=,x=y'; do
+		with_file <<-END
+		EHLO c
+		AUTH SCRAM-SHA-256 $(b64 'n,,n=bob,r=x')
+		$(b64 "$text")
+		NOOP
+		END
+		replies 220 250 334 501 250 || fail "$text" || return
+	done
+}
+
+@test "SCRAM: not our nonce, not our header" {
+	local text
+
+	for text in 'c=biws,r=xx,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=' \
+	    'c=eSws,r=x,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts='; do
+		with_file <<-END
+		EHLO c
+		AUTH SCRAM-SHA-256 $(b64 'n,,n=bob,r=x')
+		$(b64 "$text")
+		NOOP
+		END
+		replies 220 250 334 535 250
+	done
+}
+
+@test "auth-program: exit 0 is right, 1 is wrong" {
+	checker 'printf "%s|%s\n" "$user" "$password" >"$0.saw"
+	[ "$password" = right ]'
+	with_program "$CHECKER" <<-END
+	EHLO c
+	AUTH PLAIN $(plain u:ser wrong)
+	AUTH PLAIN $(plain u:ser right)
+	QUIT
+	END
+	replies 220 250 535 235 221
+	[[ $(<"$CHECKER.saw") == 'u:ser|right' ]]
+}
+
+@test "auth-program: any other end is 454" {
+	checker 'case $password in
+	sig) kill -SEGV $$ ;;
+	sleep) exec sleep 30 ;;
+	*) exit $password ;;
+	esac'
+	with_program "$CHECKER" <<-END
+	EHLO c
+	AUTH PLAIN $(plain user 2)
+	AUTH PLAIN $(plain user 111)
+	AUTH PLAIN $(plain user 99)
+	AUTH PLAIN $(plain user sig)
+	AUTH PLAIN $(plain user sleep)
+	QUIT
+	END
+	replies 220 250 454 454 454 454 454 221
+	said '454 4.7.0'
+	logged 'exit status 111'
+	logged 'signal 11'
+	logged 'timed out'
+}
+
+@test "auth-program: cannot be started" {
+	with_program /nonexistent/checker <<-END
+	EHLO c
+	AUTH PLAIN $(plain user pass)
+	QUIT
+	END
+	replies 220 250 454 221
+	logged /nonexistent/checker
+}
+
+@test "auth-program: sees no client, no shell, a clean environment" {
+	checker 'ls -l /proc/$$/fd >"$0.fds"; printf "%s\n" "$@" >"$0.args"
+	tr "\0" "\n" </proc/$$/environ >"$0.env"
+	echo out; echo err >&2; cat >"$0.in"'
+	REMOTE_ADDR=192.0.2.7 REMOTE_PORT=4711 SECRET=x \
+	with_program "$CHECKER" '$(id)' ';' '*' <<-END
+	EHLO c
+	AUTH PLAIN $(plain user pass)
+	QUIT
+	END
+	replies 220 250 235 221
+	not_said out
+	not_said err
+	[[ $(<"$CHECKER.args") == '$(id)'$'\n;\n*' ]]
+	[[ ! -s $CHECKER.in ]]
+	[[ $(grep -c -- '-> /dev/null' "$CHECKER.fds") == 3 ]]
+	run -1 grep -q -e socket: -e "$LOG" "$CHECKER.fds"
+	grep -x REMOTE_ADDR=192.0.2.7 "$CHECKER.env"
+	run -1 grep -q -e SECRET -e "$HOME" "$CHECKER.env"
+	not_logged pass
+}
+
+@test "auth-program: one that reads nothing, and more than it may read" {
+	with_program /bin/true <<-END
+	EHLO c
+	AUTH PLAIN $(plain "$(printf '%0255d' 0)" "$(printf '%0255d' 0)")
+	AUTH PLAIN $(plain user pass)
+	QUIT
+	END
+	replies 220 250 535 235 221
+}
+
+@test "the example of a checker asks a web server" {
+	cat >"$BATS_TEST_TMPDIR/web.py" <<-'END'
+	import base64, http.server, sys
+	class H(http.server.BaseHTTPRequestHandler):
+	    def do_GET(self):
+	        a = base64.b64decode(self.headers['Authorization'][6:])
+	        code = 500 if a[:4] == b'down' else \
+	            204 if a == b'user:p"a\\ss' else 401
+	        self.send_response(code)
+	        self.end_headers()
+	    def log_message(self, *a):
+	        pass
+	s = http.server.HTTPServer(('127.0.0.1', 0), H)
+	print(s.server_port, flush=True)
+	s.serve_forever()
+	END
+	serve_with "$PYTHON" "$BATS_TEST_TMPDIR/web.py"
+	with_program "$ROOT/examples/checkpassword" \
+	    "http://127.0.0.1:$PORT/" <<-END
+	EHLO c
+	AUTH PLAIN $(plain user wrong)
+	AUTH PLAIN $(plain down x)
+	AUTH PLAIN $(plain user 'p"a\\ss')
+	QUIT
+	END
+	replies 220 250 535 454 235 221
+}
+
+@test "-t names what is wrong with the sources" {
+	users >"$USERS"
+	printf '%s\n' 'plain:secret' 'nothing' 'ok:*' 'e:' >>"$USERS"
+	run "$SMTPD" -t -o spool="$SPOOL" -o auth-file="$USERS" \
+	    -o auth-cleartext=yes
+	((status != 0))
+	[[ $output == *"$USERS: line 5: no hash"* ]]
+	[[ $output == *"$USERS: line 6: not user:hash"* ]]
+	[[ $output == *"$USERS: line 8: no hash"* ]]
+	[[ $output != *"line 7"* && $output != *secret* ]]
+	run "$SMTPD" -t -o spool="$SPOOL" -o auth-file=/nonexistent \
+	    -o auth-cleartext=yes
+	((status != 0))
+	[[ $output == *'/nonexistent: No such file'* ]]
+	run "$SMTPD" -t -o spool="$SPOOL" -o auth-program='/nonexistent x' \
+	    -o auth-cleartext=yes
+	((status != 0))
+	[[ $output == *'/nonexistent: No such file'* ]]
+	users >"$USERS"
+	run "$SMTPD" -t -o spool="$SPOOL" -o auth-file="$USERS" \
+	    -o auth-cleartext=yes
+	((status == 0))
+}
+
+@test "after AUTH no password is left in memory, plain or base64" {
+	users >"$USERS"
+	"$PYTHON" - "$SMTPD" "$USERS" "$LOG" <<-'END'
+	import base64, subprocess, sys
+	smtpd, users, log = sys.argv[1:]
+	secret = b'Correct_Horse_Battery'
+	plain = base64.b64encode(b'\0bob\0' + secret)
+	login = base64.b64encode(secret)
+	p = subprocess.Popen([smtpd, '-o', 'hostname=mx.test',
+	    '-o', 'auth-file=' + users, '-o', 'auth-cleartext=yes'],
+	    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+	    stderr=open(log, 'ab'))
+
+	def say(line, code):
+	    p.stdin.write(line + b'\r\n')
+	    p.stdin.flush()
+	    while True:
+	        reply = p.stdout.readline()
+	        if reply[3:4] == b' ':
+	            break
+	    assert reply.startswith(code), (line, reply)
+
+	def memory():
+	    for m in open('/proc/%d/maps' % p.pid):
+	        m = m.split()
+	        start, end = [int(x, 16) for x in m[0].split('-')]
+	        # Not a sanitizer's shadow, which is endless.
+	        if m[1][:2] != 'rw' or end - start > 1 << 28:
+	            continue
+	        with open('/proc/%d/mem' % p.pid, 'rb', 0) as f:
+	            f.seek(start)
+	            yield f.read(end - start)
+
+	p.stdout.readline()
+	say(b'EHLO client.of.this.test', b'250')
+	say(b'AUTH PLAIN ' + plain, b'535')
+	say(b'AUTH LOGIN', b'334')
+	say(base64.b64encode(b'bob'), b'334')
+	say(login, b'535')
+	seen = b''.join(memory())
+	assert b'client.of.this.test' in seen, 'saw no memory'
+	for what in secret, plain[8:24], login[:16], b'qcBA2+2XEJ/Glhj':
+	    assert what not in seen, what
+	p.stdin.close()
+	END
+}

@@ -1,0 +1,91 @@
+# The Debian package, built from this tree, through its life under a real
+# systemd: see t/lab.
+load ../lib
+
+setup_file() {
+	make -s -C "$ROOT" deb >"$BATS_FILE_TMPDIR/log" 2>&1 ||
+		{ tail -n 40 "$BATS_FILE_TMPDIR/log" >&2; return 1; }
+	cp "$ROOT"/build/deb/stdin-smtpd* "$BATS_FILE_TMPDIR"
+}
+
+guest() {
+	cat - >"$BATS_TEST_TMPDIR/script" <<-EOF
+		set -euE
+		trap 'status=\$?; echo "line \$LINENO: \$BASH_COMMAND"; exit \$status' ERR
+		export DEBIAN_FRONTEND=noninteractive
+		DEB=\$(echo $BATS_FILE_TMPDIR/stdin-smtpd_*.deb) TOOLS=$TOOLS
+		SPOOL=/var/spool/smtpd
+	EOF
+	cat <&3 >>"$BATS_TEST_TMPDIR/script"
+	"$ROOT/t/lab" -b "$ROOT" -b "$BATS_RUN_TMPDIR" \
+	    bash "$BATS_TEST_TMPDIR/script"
+}
+
+@test "lintian has nothing to say" {
+	run lintian --allow-root --profile debian --fail-on warning,error \
+	    "$BATS_FILE_TMPDIR"/*.changes
+	echo "$output"
+	((status == 0))
+	! grep '^[EW]:' <<<"$output"
+}
+
+@test "its files are nobody else's" {
+	run -0 dpkg --contents "$BATS_FILE_TMPDIR"/stdin-smtpd_*.deb
+	! grep -e ' \./usr/sbin/smtpd$' -e '/smtpd\.8' -e '/smtpd\.conf\.5' \
+	    -e ' \./etc/smtpd\.conf$' <<<"$output"
+	! grep -v -e ' root/root ' <<<"$output"
+}
+
+@test "installed, used, upgraded, removed and purged" {
+	guest 3<<-'EOF'
+		deliver() {
+			printf '%s\n' '< 220' '> HELO client.test' '< 250' \
+			    '> MAIL FROM:<a@client.test>' '< 250' \
+			    '> RCPT TO:<b@mx.test>' '< 250' '> DATA' '< 354' \
+			    '> Subject: x' '> .' '< 250' '> QUIT' '< 221' eof |
+			    "$TOOLS/talk" 127.0.0.1 25
+		}
+		mails() { find "$SPOOL/new" -type f 2>/dev/null | wc -l; }
+
+		dpkg -i "$DEB"
+		[[ $(stat -c %U:%G:%a $SPOOL) == smtpd:smtpd:700 ]]
+		runuser -u smtpd -- stdin-smtpd -t -f /etc/smtpd/smtpd.conf
+		[[ -n $(man -w stdin-smtpd) && -n $(man -w stdin-smtpd.conf) ]] ||
+		    ls /usr/share/man/man8/stdin-smtpd.8.gz
+		[[ $(systemctl is-enabled smtpd.socket || true) == disabled ]]
+		[[ $(systemctl is-active smtpd.socket || true) == inactive ]]
+		output=$(systemd-analyze verify --man=no \
+		    /lib/systemd/system/smtpd*.socket smtpd@1.service 2>&1)
+		[[ -z $output ]] || { echo "$output"; false; }
+
+		systemctl enable --now smtpd.socket
+		deliver
+		[[ $(mails) == 1 ]]
+		[[ $(stat -c %U $SPOOL/new/*) == smtpd ]]
+
+		# The next version: settings and mail stay, the port stays open.
+		echo 'max-size = 1M' >>/etc/smtpd/smtpd.conf
+		dpkg-deb -R "$DEB" /root/next
+		sed -i 's/^Version: .*/&+1/' /root/next/DEBIAN/control
+		dpkg-deb -b /root/next /root/next.deb
+		dpkg -i /root/next.deb
+		grep 'max-size = 1M' /etc/smtpd/smtpd.conf
+		systemctl is-active smtpd.socket
+		deliver
+		[[ $(mails) == 2 ]]
+
+		dpkg -r stdin-smtpd
+		[[ ! -e /usr/sbin/stdin-smtpd && ! -e /usr/lib/stdin-smtpd ]]
+		[[ $(systemctl is-active smtpd.socket || true) != active ]]
+		[[ $(mails) == 2 && -e /etc/smtpd/smtpd.conf ]]
+		getent passwd smtpd
+
+		dpkg -P stdin-smtpd
+		[[ ! -e $SPOOL && ! -e /etc/smtpd ]]
+		! getent passwd smtpd
+		! getent group smtpd
+		[[ -z $(find /etc /lib/systemd /usr/lib /var/lib/systemd -xdev \
+		    -name '*smtpd*' -path '*smtpd*' 2>/dev/null |
+		    grep -e stdin -e 'smtpd\.socket' -e 'smtpd@') ]]
+	EOF
+}

@@ -1,0 +1,315 @@
+# The units under a real systemd, PID 1 of its own namespaces: see t/lab.
+load ../lib
+
+setup_file() {
+	make -s -C "$ROOT" install DESTDIR="$BATS_FILE_TMPDIR/dest" >&2
+	certs
+	cat >"$BATS_FILE_TMPDIR/guest" <<-EOF
+		set -euE
+		trap 'status=\$?; echo "line \$LINENO: \$BASH_COMMAND"
+		    journalctl --no-pager -n 30 -o cat; exit \$status' ERR
+		cp -a $BATS_FILE_TMPDIR/dest/. /
+		CERTS=$CERTS TOOLS=$TOOLS SPOOL=/var/spool/smtpd
+	EOF
+	cat >>"$BATS_FILE_TMPDIR/guest" <<-'EOF'
+		systemd-sysusers smtpd.conf
+		systemd-tmpfiles --create smtpd.conf
+		install -g smtpd -m 640 "$CERTS/ec.pem" /etc/smtpd/cert.pem
+		install -g smtpd -m 640 "$CERTS/ec.key" /etc/smtpd/key.pem
+		echo "ann:$(openssl passwd -6 secret)" >/etc/smtpd/users
+		chgrp smtpd /etc/smtpd/users
+		chmod 640 /etc/smtpd/users
+		systemctl daemon-reload
+
+		# client HOST PORT [tls|starttls|lmtp]: smtplib sends a message.
+		client() {
+			python3 - "$@" <<-'END'
+				import smtplib, socket, ssl, sys
+				host, port, *how = sys.argv[1:]
+				kind = {"tls": smtplib.SMTP_SSL,
+				    "lmtp": smtplib.LMTP}.get("".join(how), smtplib.SMTP)
+				more = {} if how != ["tls"] else \
+				    {"context": ssl._create_unverified_context()}
+				s = kind(host, int(port), local_hostname="client.test", **more)
+				if how == ["starttls"]:
+				    s.starttls(context=ssl._create_unverified_context())
+				if how in (["tls"], ["starttls"]):
+				    s.login("ann", "secret")
+				s.sendmail("a@client.test", ["b@mx.test"], "Subject: x\n\nhello\n")
+				s.quit()
+			END
+		}
+		# The only message; then the spool is empty again.
+		message() {
+			local files
+
+			files=("$SPOOL"/new/*)
+			((${#files[@]} == 1))
+			[[ $(stat -c %U:%a "${files[0]}") == smtpd:600 ]]
+			cat "${files[0]}"
+			rm "${files[0]}"
+		}
+		wait_for() {
+			local tries=100
+
+			until "$@" >/dev/null 2>&1; do
+				((tries-- > 0)) || { echo "in vain: $*"; return 1; }
+				sleep 0.1
+			done
+		}
+		# What a session said, once it has ended.
+		journal() {
+			journalctl --sync
+			journalctl --no-pager -o cat "$@"
+		}
+		no_failed_units() {
+			[[ -z $(systemctl list-units --failed --plain --no-legend) ]]
+		}
+	EOF
+}
+
+# guest: the script on standard input, run there.
+guest() {
+	cat "$BATS_FILE_TMPDIR/guest" - >"$BATS_TEST_TMPDIR/script"
+	"$ROOT/t/lab" -b "$ROOT" -b "${CERTS%/*}" \
+	    bash "$BATS_TEST_TMPDIR/script"
+}
+
+@test "the socket serves IPv4, IPv6 and link-local addresses" {
+	guest <<-'EOF'
+		systemctl start smtpd.socket
+		client 127.0.0.1 25
+		message | grep -F '[127.0.0.1]'
+		client ::1 25
+		message | grep -F '[IPv6:::1]'
+
+		# As the unit says: for the world, an own ListenStream=.
+		ip link add va type veth peer name vb
+		ip link set va up
+		ip link set vb up
+		ip addr add fe80::25/64 dev va nodad
+		mkdir /etc/systemd/system/smtpd.socket.d
+		printf '[Socket]\nListenStream=\nListenStream=25\n' \
+		    >/etc/systemd/system/smtpd.socket.d/world.conf
+		systemctl daemon-reload
+		systemctl restart smtpd.socket
+		client fe80::25%va 25
+		message | grep -F '[IPv6:fe80::25'
+		client 127.0.0.1 25
+		message | grep -F '[127.0.0.1]'
+		journal -t smtpd | grep -F 'addr="fe80::25%va"' ||
+		    journal -t smtpd | grep -F 'addr=fe80::25%va'
+		no_failed_units
+	EOF
+}
+
+@test "nothing but loopback listens before the administrator says so" {
+	guest <<-'EOF'
+		systemctl start smtpd.socket smtpd-submission.socket \
+		    smtpd-submissions.socket smtpd-lmtp.socket
+		[[ $(ss -Htln | wc -l) == 6 ]]
+		! ss -Htln | grep -v -e '127\.0\.0\.1:' -e '\[::1\]:'
+	EOF
+}
+
+@test "submission on 587 wants TLS and a password" {
+	guest <<-'EOF'
+		systemctl start smtpd-submission.socket
+		client ::1 587 starttls
+		message | grep 'with ESMTPSA'
+		! client ::1 587
+		no_failed_units
+	EOF
+}
+
+@test "submissions on 465 speaks TLS from the first octet" {
+	guest <<-'EOF'
+		systemctl start smtpd-submissions.socket
+		client 127.0.0.1 465 tls
+		message | grep 'with ESMTPSA'
+		no_failed_units
+	EOF
+}
+
+@test "LMTP on a UNIX socket, for the group alone" {
+	guest <<-'EOF'
+		systemctl start smtpd-lmtp.socket
+		[[ $(stat -c %G:%a /run/smtpd/lmtp) == smtpd:660 ]]
+		client /run/smtpd/lmtp 0 lmtp
+		message | grep 'with LMTP'
+		no_failed_units
+	EOF
+}
+
+@test "tcpserver in one confined unit" {
+	guest <<-'EOF'
+		systemctl start smtpd-tcpserver.service
+		wait_for client 127.0.0.1 25
+		message | grep -F '[127.0.0.1]'
+		[[ $(ss -Htln) == *'127.0.0.1:25 '* ]]
+		main=$(systemctl show -P MainPID smtpd-tcpserver)
+		[[ $(stat -c %U /proc/$main) == smtpd ]]
+		sed -i 's/^#tls-/tls-/' /etc/smtpd/smtpd.conf
+		! client 127.0.0.1 25 starttls	# no AUTH on this port
+		journal -u smtpd-tcpserver | grep event=tls
+		! journal -u smtpd-tcpserver | grep 'event=sandbox'
+	EOF
+}
+
+@test "500 quick connections and 500 resets leave the port open" {
+	guest <<-'EOF'
+		mkdir /etc/systemd/system/smtpd.socket.d
+		printf '[Socket]\nMaxConnectionsPerSource=100\n' \
+		    >/etc/systemd/system/smtpd.socket.d/test.conf
+		systemctl daemon-reload
+		systemctl start smtpd.socket
+		python3 - <<-'END'
+			import socket, struct
+			for n in range(1000):
+			    s = socket.create_connection(("127.0.0.1", 25))
+			    if n >= 500:
+			        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+			            struct.pack("ii", 1, 0))
+			    s.close()
+		END
+		wait_for client 127.0.0.1 25
+		systemctl is-active smtpd.socket
+		wait_for test -z "$(systemctl list-units --plain --no-legend \
+		    --state=failed)"
+	EOF
+}
+
+@test "one connection too many from an address is closed without a word" {
+	guest <<-'EOF'
+		mkdir /etc/systemd/system/smtpd.socket.d
+		printf '[Socket]\nMaxConnectionsPerSource=2\n' \
+		    >/etc/systemd/system/smtpd.socket.d/test.conf
+		systemctl daemon-reload
+		systemctl start smtpd.socket
+		python3 - <<-'END'
+			import socket
+			def connect():
+			    return socket.create_connection(("127.0.0.1", 25))
+			first, second = connect(), connect()
+			assert first.recv(3) == b"220" and second.recv(3) == b"220"
+			try:
+			    assert connect().recv(3) == b""
+			except ConnectionResetError:
+			    pass
+			s = socket.create_connection(("::1", 25))
+			assert s.recv(3) == b"220"
+		END
+		[[ $(systemctl show -P NRefused smtpd.socket) != 0 ]]
+	EOF
+}
+
+@test "the crash of one session disturbs no other" {
+	guest <<-'EOF'
+		systemctl start smtpd.socket
+		coproc CLIENT { "$TOOLS/talk" 127.0.0.1 25; }
+		talk=$CLIENT_PID
+		say() { printf '%s\n' "$@" >&"${CLIENT[1]}"; }
+		say '< 220' '> EHLO client.test' '< 250'
+		wait_for pgrep -x smtpd
+		victim=$(pgrep -x smtpd)
+		exec 7<>/dev/tcp/127.0.0.1/25
+		read -r -u 7 greeting
+		kill -SEGV $(pgrep -x smtpd | grep -vx "$victim")
+		! read -r -u 7 more
+		say '> MAIL FROM:<a@client.test>' '< 250' '> RCPT TO:<b@mx.test>' \
+		    '< 250' '> DATA' '< 354' '> .' '< 250' '> QUIT' '< 221'
+		eval "exec ${CLIENT[1]}>&-"
+		wait "$talk"
+		message >/dev/null
+		systemctl is-active smtpd.socket
+		client 127.0.0.1 25
+		wait_for no_failed_units
+	EOF
+}
+
+@test "stopping the socket lets the session end its message" {
+	guest <<-'EOF'
+		systemctl start smtpd.socket
+		"$TOOLS/talk" 127.0.0.1 25 < <(
+			printf '%s\n' '< 220' '> HELO client.test' '< 250' \
+			    '> MAIL FROM:<a@client.test>' '< 250' \
+			    '> RCPT TO:<b@mx.test>' '< 250' '> DATA' '< 354' \
+			    '> Subject: half'
+			wait_for pgrep -x smtpd
+			systemctl stop smtpd.socket
+			printf '%s\n' '> ' '> .' '< 250' '> QUIT' '< 221'
+		)
+		message | grep 'Subject: half'
+	EOF
+}
+
+@test "stopping tcpserver's unit loses nothing that was answered 250" {
+	guest <<-'EOF'
+		stored() { [[ -n $(ls "$SPOOL/new") ]]; }
+		systemctl start smtpd-tcpserver.service
+		wait_for client 127.0.0.1 25
+		message >/dev/null
+		"$TOOLS/talk" 127.0.0.1 25 < <(
+			printf '%s\n' '< 220' '> HELO client.test' '< 250' \
+			    '> MAIL FROM:<a@client.test>' '< 250' \
+			    '> RCPT TO:<b@mx.test>' '< 250' '> DATA' '< 354' \
+			    '> Subject: one' '> .' '< 250' \
+			    '> MAIL FROM:<a@client.test>' '< 250' \
+			    '> RCPT TO:<b@mx.test>' '< 250' '> DATA' '< 354' \
+			    '> Subject: two'
+			wait_for stored
+			systemctl stop smtpd-tcpserver.service
+			printf '%s\n' '< 421' 'eof'
+		)
+		message | grep 'Subject: one'
+	EOF
+}
+
+@test "the journal has each session's events under its id, and no dialogue" {
+	guest <<-'EOF'
+		systemctl start smtpd.socket
+		client 127.0.0.1 25
+		wait_for eval "journal -t smtpd | grep event=close"
+		id=$(journal -t smtpd | sed -n 's/^id=\([0-9a-f]*\) event=message.*/\1/p')
+		(($(journal -t smtpd | grep -c "^id=$id ") == 3))
+		! journal | grep -F '220 '
+		journal -u 'smtpd@*' | grep "id=$id event=message status=accepted"
+	EOF
+}
+
+@test "a settings file that is wrong: 421, and one failure on record" {
+	guest <<-'EOF'
+		systemctl start smtpd.socket
+		echo 'max-size = many' >>/etc/smtpd/smtpd.conf
+		printf '%s\n' '< 421 4.3.5' eof | sed 's/421 4.3.5/421/' |
+		    "$TOOLS/talk" 127.0.0.1 25
+		journal | grep 'smtpd.conf.*max-size'
+		journal | grep 'status=78/CONFIG'
+		wait_for no_failed_units
+	EOF
+}
+
+@test "systemd has nothing to say against the units" {
+	guest <<-'EOF'
+		cd /usr/local/lib/systemd/system
+		output=$(systemd-analyze verify --man=no smtpd*.socket \
+		    smtpd-tcpserver.service smtpd@1.service \
+		    smtpd-submission@1.service 2>&1) || true
+		[[ -z $output ]] || { echo "$output"; false; }
+	EOF
+}
+
+@test "exposure: 1.5 at most around tcpserver, 8 around a session" {
+	guest <<-'EOF'
+		exposure() {
+			systemd-analyze security --no-pager "$1" |
+			    sed -n 's/.*Overall exposure level for .*: \([0-9.]*\) .*/\1/p'
+		}
+		at_most() { [[ -n $1 ]] && awk "BEGIN { exit !($1 <= $2) }"; }
+		one=$(exposure smtpd-tcpserver.service)
+		two=$(exposure smtpd@1.service)
+		echo "exposure: smtpd-tcpserver.service $one, smtpd@.service $two"
+		at_most "$one" 1.5
+		at_most "$two" 9.0
+	EOF
+}

@@ -1,0 +1,125 @@
+# What the process gives up before it reads, tried from within: build/attack
+# holds the programs with t/attack.c in front of the parser.
+load ../lib
+
+ATTEMPTS=37
+
+setup() {
+	test_setup
+	ATTACK=$ROOT/build/attack/smtpd
+	echo secret >"$BATS_TEST_TMPDIR/file"
+	mkdir "$BATS_TEST_TMPDIR/dir"
+	background "$PYTHON" -c 'import signal, socket
+s = socket.create_server(("127.0.0.1", 0))
+signal.pause()'
+	wait_for listening $!
+	LINE="ATTACK $PORT $BATS_TEST_TMPDIR/file $BATS_TEST_TMPDIR/dir"
+}
+
+# attack [ARGUMENT ...]: $output has one line for each attempt.
+attack() {
+	SMTPD=$ATTACK smtp -o "spool=$SPOOL" "$@" <<<"$LINE"
+	(($(grep -c ': ' <<<"$output") == ATTEMPTS)) || fail "cut short"
+}
+
+done_by() {
+	grep -c ': done$' <<<"$output" || true
+}
+
+nothing_done() {
+	[[ $(done_by) == 0 ]] || fail "the sandbox has holes" || return
+	[[ $(<"$BATS_TEST_TMPDIR/file") == secret ]] &&
+		[[ -z $(ls -A "$BATS_TEST_TMPDIR/dir") ]]
+}
+
+@test "an attacker in place of the parser gets nowhere" {
+	attack -o sandbox=yes
+	nothing_done
+	not_logged without
+}
+
+@test "without the sandbox the same attempts succeed" {
+	attack -o sandbox=no
+	(($(done_by) == ATTEMPTS)) || fail "an attempt proves nothing"
+}
+
+@test "a certificate opens the way to smtpd-tls and to no other program" {
+	certs
+	attack -o "tls-cert=$CERTS/ec.pem" -o "tls-key=$CERTS/ec.key"
+	nothing_done
+}
+
+@test "inside TLS the attacker gets nowhere either" {
+	certs
+	SMTPD=$ATTACK talk -- "$ATTACK" -o hostname=mx.test \
+	    -o "spool=$SPOOL" -o "tls-cert=$CERTS/ec.pem" \
+	    -o "tls-key=$CERTS/ec.key" <<-EOF
+		< 220
+		> EHLO client.test
+		< 250
+		> STARTTLS
+		< 220
+		tls
+		> EHLO client.test
+		< 250
+		> $LINE
+		eof
+	EOF
+	output=$(grep -a '^[a-z_]*: ' "$LOG")
+	(($(wc -l <<<"$output") == ATTEMPTS)) || fail "cut short"
+	nothing_done
+}
+
+@test "a policy server on TCP may be asked, on its port alone" {
+	attack -o "policy=inet:127.0.0.1:1"
+	[[ $output == *'connect_tcp: Permission denied'* ]]
+	[[ $output == *'socket_udp: Function not implemented'* ]]
+	[[ $output == *'socket_unix: Function not implemented'* ]]
+	[[ $output == *'listen_tcp: Function not implemented'* ]]
+	attack -o "policy=inet:127.0.0.1:$PORT"
+	[[ $output == *'connect_tcp: done'* ]]
+}
+
+@test "a policy server on a UNIX socket brings no other family" {
+	attack -o "policy=unix:/nonexistent"
+	[[ $output == *'socket_unix: done'* ]]
+	[[ $output == *'connect_tcp: Function not implemented'* ]]
+	(($(done_by) == 1))
+}
+
+@test "system calls by another machine's numbers end the process" {
+	[[ $(uname -m) == x86_64 ]] || return 0
+	SMTPD=$ATTACK smtp -o "spool=$SPOOL" <<<'ATTACK'
+	((status == 159)) || fail "SIGSYS expected"
+	not_said 'i386: done'
+}
+
+@test "a spool that is missing is made before it can't be" {
+	smtp -o "spool=$SPOOL" <<-'EOF'
+		HELO client.test
+		MAIL FROM:<a@client.test>
+		RCPT TO:<b@mx.test>
+		DATA
+		Subject: hello
+
+		.
+		QUIT
+	EOF
+	replies 220 250 250 250 354 250 221
+	messages 1
+}
+
+# A seccomp filter that knows neither call is an older kernel.
+@test "a kernel without Landlock and seccomp is one line on the log" {
+	output=$(printf 'NOOP\r\nQUIT\r\n' | "$TOOLS/oldkernel" "$SMTPD" \
+	    -o hostname=mx.test -o "spool=$SPOOL" 2>>"$LOG" | tr -d '\r')
+	replies 220 250 221
+	logged 'event=sandbox without="landlock seccomp"'
+	(($(grep -c sandbox "$LOG") == 1))
+}
+
+@test "the setting is dumped and checked" {
+	run -0 "$SMTPD" -T -o sandbox=no
+	[[ $output == *'sandbox = no'* ]]
+	run -78 "$SMTPD" -T -o sandbox=maybe
+}

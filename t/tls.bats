@@ -1,0 +1,646 @@
+# tls.bats - TLS itself: certificates, versions, tickets, clients' certificates,
+# and programs that people send mail with.
+
+load lib
+
+setup() {
+	test_setup
+	certs
+	TICKETS=$BATS_TEST_TMPDIR/tickets
+	head -c 64 /dev/urandom >"$TICKETS"
+	chmod 600 "$TICKETS"
+	EC=(-o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key")
+	RSA=(-o tls-cert="$CERTS/rsa.pem" -o tls-key="$CERTS/rsa.key")
+	OTHER=(-o tls-cert="$CERTS/other.pem" -o tls-key="$CERTS/other.key")
+	CA=(-o tls-client-ca="$CERTS/ca.pem")
+	CLIENT=(-cert "$CERTS/client.pem" -key "$CERTS/client.key")
+}
+
+implicit() {
+	serve -o spool="$SPOOL" -o tls=implicit "$@"
+}
+
+# s_client [OPTION ...]: what openssl says of the server; nothing is sent.
+s_client() {
+	timeout 20 openssl s_client -connect "127.0.0.1:$PORT" "$@" \
+	    </dev/null 2>&1 || true
+}
+
+# quick [OPTION ...]: EHLO and QUIT by talk, in $output.
+quick() {
+	output=$(printf '%s\n' '< 220' '> EHLO client.test' '< 250' '> QUIT' \
+	    '< 221' eof | talk -tls "$@" 2>&1) || {
+		status=$?
+		fail "talk $*"
+	}
+}
+
+# refused [OPTION ...]: the handshake, or what follows at once, fails.
+refused() {
+	! output=$(printf '%s\n' '< 220' '> NOOP' '< 250' |
+	    talk -tls "$@" 2>&1) || fail "not refused: $*"
+}
+
+# Versions, ciphers, certificates.
+
+@test "implicit TLS" {
+	implicit "${EC[@]}"
+	printf '%s\n' '< 220' '> EHLO client.test' '< 250' \
+	    '> MAIL FROM:<a@client.test>' '< 250' '> RCPT TO:<b@mx.test>' \
+	    '< 250' '> DATA' '< 354' '> hello' '> .' '< 250' '> STARTTLS' \
+	    '< 503' '> QUIT' '< 221' eof |
+		talk -tls -ca "$CERTS/ca.pem" -sni mx.test
+	messages 1
+	[[ $(message) =~ 'with ESMTPS' ]]
+}
+
+@test "TLS 1.2 and 1.3, nothing older" {
+	local version
+
+	implicit "${EC[@]}" "${RSA[@]}"
+	for version in 1_2 1_3; do
+		[[ $(s_client -tls$version) == *'New, TLSv1.'* ]] ||
+			fail "no TLS $version"
+	done
+	for version in 1 1_1; do
+		[[ $(s_client -tls$version -cipher ALL@SECLEVEL=0) == \
+		    *'Cipher is (NONE)'* ]] || fail "TLS $version"
+	done
+}
+
+@test "in TLS 1.2 only ephemeral keys and authenticated encryption" {
+	local cipher
+
+	implicit "${EC[@]}" "${RSA[@]}"
+	for cipher in ECDHE-{ECDSA,RSA}-{AES128-GCM-SHA256,AES256-GCM-SHA384} \
+	    ECDHE-{ECDSA,RSA}-CHACHA20-POLY1305; do
+		[[ $(s_client -tls1_2 -cipher "$cipher") == \
+		    *"Cipher is $cipher"* ]] || fail "no $cipher"
+	done
+	for cipher in AES128-GCM-SHA256 AES256-SHA ECDHE-RSA-AES128-SHA \
+	    ECDHE-RSA-AES256-SHA384 ECDHE-ECDSA-AES128-SHA256 \
+	    DHE-RSA-AES128-GCM-SHA256 ECDHE-ECDSA-AES128-CCM aNULL eNULL \
+	    PSK-AES128-GCM-SHA256 CAMELLIA ARIA; do
+		[[ $(s_client -tls1_2 -cipher "$cipher:@SECLEVEL=0") == \
+		    *'Cipher is (NONE)'* ]] || fail "$cipher"
+	done
+}
+
+@test "no signature with SHA-1" {
+	implicit "${EC[@]}" "${RSA[@]}"
+	[[ $(s_client -tls1_2 -sigalgs RSA+SHA1:ECDSA+SHA1 \
+	    -cipher DEFAULT@SECLEVEL=0) == *'Cipher is (NONE)'* ]]
+}
+
+@test "no compression, no early data, secure renegotiation only" {
+	local said
+
+	implicit "${EC[@]}" -o tls-ticket-key="$TICKETS"
+	said=$(s_client -tls1_2)
+	[[ $said == *'Secure Renegotiation IS supported'* ]]
+	[[ $said == *'Compression: NONE'* ]]
+	quick -tls13 -session "$BATS_TEST_TMPDIR/session"
+	run openssl sess_id -in "$BATS_TEST_TMPDIR/session" -text -noout
+	[[ $output == *'Protocol  : TLSv1.3'* ]]
+	[[ $output == *'Max Early Data: 0'* ]]
+}
+
+# signed OPTIONS ...: the kind of key that signed the handshake.
+signed() {
+	s_client "$@" | sed -n 's/^Peer signature type: //p'
+}
+
+@test "ECDSA or RSA, by what the client can, whichever is first" {
+	local order
+
+	for order in 'EC RSA' 'RSA EC'; do
+		local -n first=${order% *} second=${order#* }
+		implicit "${first[@]}" "${second[@]}"
+		[[ $(signed -tls1_3 -sigalgs ECDSA+SHA256) == ECDSA ]]
+		[[ $(signed -tls1_3 -sigalgs RSA-PSS+SHA256) == RSA-PSS ]]
+		[[ $(signed -tls1_2 -sigalgs ECDSA+SHA256) == ECDSA ]]
+		[[ $(signed -tls1_2 -sigalgs RSA-PSS+SHA256) == RSA-PSS ]]
+		[[ $(signed -tls1_2 -sigalgs RSA+SHA256) == RSA ]]
+	done
+}
+
+@test "the first one for a client that can both" {
+	implicit "${EC[@]}" "${RSA[@]}"
+	[[ $(signed -tls1_3) == ECDSA && $(signed -tls1_2) == ECDSA ]]
+	implicit "${RSA[@]}" "${EC[@]}"
+	[[ $(signed -tls1_3) == RSA-PSS ]]
+}
+
+@test "a certificate by the name that the client asks for" {
+	local version
+
+	implicit "${EC[@]}" "${OTHER[@]}"
+	for version in -tls12 -tls13; do
+		quick $version -ca "$CERTS/ca.pem" -sni mx.test
+		quick $version -ca "$CERTS/ca.pem" -sni other.test
+		quick $version -ca "$CERTS/ca.pem"
+	done
+	[[ $(s_client -servername other.test) == *'subject=CN = other.test'* ]]
+	[[ $(s_client -servername unknown.test) == *'subject=CN = mx.test'* ]]
+	[[ $(s_client -noservername) == *'subject=CN = mx.test'* ]]
+}
+
+@test "names that are none" {
+	local name
+
+	implicit "${EC[@]}"
+	for name in '' . .. x..y 127.0.0.1 'a b' $'\x01' ÄÖÜ \
+	    "$(printf '%0254d' 0)"; do
+		s_client -servername "$name" >/dev/null
+	done
+	quick
+	! grep -q 'status=failed' "$LOG" || logged event=close
+}
+
+@test "a key in the same file as its certificate" {
+	cat "$CERTS/ec.key" "$CERTS/ec.pem" >"$BATS_TEST_TMPDIR/both.pem"
+	chmod 600 "$BATS_TEST_TMPDIR/both.pem"
+	implicit -o tls-cert="$BATS_TEST_TMPDIR/both.pem" \
+	    -o tls-key="$BATS_TEST_TMPDIR/both.pem"
+	quick -ca "$CERTS/ca.pem"
+	implicit -o tls-cert="$BATS_TEST_TMPDIR/both.pem"
+	quick -ca "$CERTS/ca.pem"
+}
+
+@test "tls-priority" {
+	implicit "${EC[@]}" \
+	    -o tls-priority=NORMAL:-VERS-ALL:+VERS-TLS1.2:-AES-128-GCM
+	quick
+	[[ $output == *TLSv1.2* ]]
+	refused -tls13
+}
+
+@test "ALPN: none or smtp" {
+	local said
+
+	implicit "${EC[@]}"
+	[[ $(s_client) == *'No ALPN negotiated'* ]]
+	[[ $(s_client -alpn smtp) == *'ALPN protocol: smtp'* ]]
+	[[ $(s_client -alpn h2,smtp) == *'ALPN protocol: smtp'* ]]
+	for said in h2 http/1.1 SMTP smtps imap; do
+		[[ $(s_client -alpn "$said") == \
+		    *'alert no application protocol'* ]] || fail "$said"
+	done
+}
+
+# Tickets.
+
+# resumed VERSION: two processes, one session.
+resumed() {
+	local session=$BATS_TEST_TMPDIR/session$1
+
+	quick "$1" -session "$session"
+	[[ $output == *' full'* ]] || fail "$1: $output" || return
+	quick "$1" -session "$session"
+	[[ $output == *' resumed'* ]] || fail "$1: $output"
+}
+
+@test "a session resumed by another process" {
+	implicit "${EC[@]}" -o tls-ticket-key="$TICKETS"
+	resumed -tls12
+	resumed -tls13
+}
+
+@test "a session resumed by another server with the same key" {
+	local session=$BATS_TEST_TMPDIR/session
+
+	implicit "${EC[@]}" -o tls-ticket-key="$TICKETS"
+	quick -session "$session"
+	cp "$TICKETS" "$TICKETS.copy"
+	implicit "${EC[@]}" -o tls-ticket-key="$TICKETS.copy"
+	quick -session "$session"
+	[[ $output == *' resumed'* ]]
+}
+
+@test "a resumed session gets a new ticket" {
+	local session=$BATS_TEST_TMPDIR/session
+
+	implicit "${EC[@]}" -o tls-ticket-key="$TICKETS"
+	quick -tls13 -session "$session"
+	cp "$session" "$session.first"
+	quick -tls13 -session "$session"
+	! cmp -s "$session" "$session.first"
+	quick -tls13 -session "$session"
+	[[ $output == *' resumed'* ]]
+}
+
+@test "a ticket of the old key: a full handshake" {
+	local version session
+
+	implicit "${EC[@]}" -o tls-ticket-key="$TICKETS"
+	for version in -tls12 -tls13; do
+		session=$BATS_TEST_TMPDIR/session$version
+		quick $version -session "$session"
+		head -c 64 /dev/urandom >"$TICKETS.new"
+		mv "$TICKETS.new" "$TICKETS"
+		quick $version -session "$session"
+		[[ $output == *' full'* ]]
+		quick $version -session "$session"
+		[[ $output == *' resumed'* ]]
+	done
+}
+
+@test "the example of a rotation replaces the key" {
+	local before
+
+	before=$(<"$TICKETS" base64 -w 0)
+	sh "$ROOT/examples/ticket-rotation/rotate" "$TICKETS"
+	[[ $(stat -c '%s %a' "$TICKETS") == '64 600' ]]
+	[[ $(<"$TICKETS" base64 -w 0) != "$before" ]]
+	[[ $(ls "$BATS_TEST_TMPDIR"/tickets*) == "$TICKETS" ]]
+	"$SMTPD" -t -o spool="$SPOOL" "${EC[@]}" -o tls-ticket-key="$TICKETS"
+}
+
+@test "without a key no tickets" {
+	local said
+
+	implicit "${EC[@]}"
+	said=$(s_client -tls1_2)
+	[[ $said != *'session ticket:'* ]]
+	quick -tls13 -session "$BATS_TEST_TMPDIR/session"
+	[[ ! -e $BATS_TEST_TMPDIR/session ]]
+}
+
+@test "a bad key of tickets: just no tickets, and the reason" {
+	local size
+
+	for size in 0 32 63 65; do
+		head -c $size /dev/urandom >"$TICKETS"
+		implicit "${EC[@]}" -o tls-ticket-key="$TICKETS"
+		quick -tls13 -session "$BATS_TEST_TMPDIR/session"
+		[[ ! -e $BATS_TEST_TMPDIR/session ]] || fail "$size"
+		logged "tls-ticket-key: $TICKETS: not 64 octets long"
+		: >"$LOG"
+	done
+	rm "$TICKETS"
+	quick
+	logged "tls-ticket-key: $TICKETS: No such file or directory"
+}
+
+# Certificates of clients.
+
+# own SUBJECT PURPOSE [YEAR [CA]]: a certificate from 2020 to YEAR, in own.pem.
+own() {
+	local dir=$BATS_TEST_TMPDIR authority=()
+
+	certtool --generate-privkey --key-type ecdsa --curve secp256r1 \
+	    --outfile "$dir/own.key" 2>/dev/null
+	printf '%s\n' "dn = \"$1\"" "$2" signing_key \
+	    'activation_date = "2020-01-01 00:00:00"' \
+	    "expiration_date = \"${3:-2099}-01-01 00:00:00\"" >"$dir/own.tmpl"
+	if [[ ${4-ca} == ca ]]; then
+		authority=(--generate-certificate
+		    --load-ca-certificate "$CERTS/ca.pem"
+		    --load-ca-privkey "$CERTS/ca.key")
+	else
+		authority=(--generate-self-signed)
+	fi
+	certtool "${authority[@]}" --load-privkey "$dir/own.key" \
+	    --template "$dir/own.tmpl" --outfile "$dir/own.pem" 2>/dev/null
+	OWN=(-cert "$dir/own.pem" -key "$dir/own.key")
+}
+
+@test "a verified client: in the log and in Received" {
+	local version
+
+	implicit "${EC[@]}" "${CA[@]}"
+	for version in -tls12 -tls13; do
+		rm -rf "$SPOOL"
+		: >"$LOG"
+		printf '%s\n' '< 220' '> EHLO client.test' '< 250' \
+		    '> MAIL FROM:<a@client.test>' '< 250' \
+		    '> RCPT TO:<b@mx.test>' '< 250' '> DATA' '< 354' '> .' \
+		    '< 250' | talk -tls $version "${CLIENT[@]}"
+		logged 'client="CN=client.test" verify=ok' ||
+			logged 'client=CN=client.test verify=ok'
+		messages 1
+		[[ $(message) == *CN=client.test* ]] || fail "$(message)"
+	done
+}
+
+@test "a verified client: in the environment" {
+	serve -o tls=implicit "${EC[@]}" "${CA[@]}" \
+	    -o exec="/bin/sh -c env>$BATS_TEST_TMPDIR/env"
+	printf '%s\n' '< 220' '> EHLO client.test' '< 250' \
+	    '> MAIL FROM:<a@client.test>' '< 250' '> RCPT TO:<b@mx.test>' \
+	    '< 250' '> DATA' '< 354' '> .' '< 250' |
+		talk -tls "${CLIENT[@]}"
+	grep -qx 'TLS_CLIENT=CN=client.test' "$BATS_TEST_TMPDIR/env"
+	grep -qx 'TLS_PROTOCOL=TLSv1.3' "$BATS_TEST_TMPDIR/env"
+	grep -qx 'TLS_CIPHER=TLS_AES_128_GCM_SHA256' "$BATS_TEST_TMPDIR/env"
+}
+
+@test "no certificate is asked for without an authority" {
+	implicit "${EC[@]}"
+	[[ $(s_client) == *'No client certificate CA names sent'* ]]
+	quick "${CLIENT[@]}"
+	logged verify=none
+	not_logged CN=
+}
+
+@test "a client without a certificate is served" {
+	implicit "${EC[@]}" "${CA[@]}"
+	[[ $(s_client) == *'CN = Test CA'* ]]
+	quick
+	logged verify=none
+}
+
+@test "a client whose certificate is not good is served, without a name" {
+	local version want
+
+	implicit "${EC[@]}" "${CA[@]}"
+	for version in -tls12 -tls13; do
+		: >"$LOG"
+		own CN=client.test tls_www_client 2099 self
+		quick $version "${OWN[@]}"
+		logged 'verify="unknown issuer"'
+		own CN=client.test tls_www_client 2021
+		quick $version "${OWN[@]}"
+		logged verify=expired
+		quick $version -cert "$CERTS/ec.pem" -key "$CERTS/ec.key"
+		logged 'verify="not for clients"'
+		not_logged client=
+	done
+}
+
+@test "subjects that are to be escaped" {
+	implicit "${EC[@]}" "${CA[@]}"
+	own 'CN=evil\"\\ \0D\0Aid=1 event=message,O=Grün' tls_www_client
+	quick "${OWN[@]}"
+	logged verify=ok
+	logged 'Gr\\C3\\BCn' || logged 'Gr\C3\BCn'
+	[[ $(grep -c . "$LOG") == 3 ]]		# connect, tls, close
+	! grep -q '^id=1 ' "$LOG"
+}
+
+@test "a subject longer than there is room for is nobody's" {
+	implicit "${EC[@]}" "${CA[@]}"
+	own "CN=$(printf '%064d' 0),O=$(printf '%064d' 0),OU=$(printf '%064d' \
+	    0),L=$(printf '%064d' 0),ST=$(printf '%064d' 0)" \
+	    tls_www_client
+	quick "${OWN[@]}"
+	logged 'verify="subject too long"'
+}
+
+@test "tls-client-require: no or no good certificate, no session" {
+	local version
+
+	implicit "${EC[@]}" "${CA[@]}" -o tls-client-require=yes
+	for version in -tls12 -tls13; do
+		: >"$LOG"
+		refused $version
+		wait_for logged 'why="client certificate: none"'
+		own CN=client.test tls_www_client 2099 self
+		refused $version "${OWN[@]}"
+		wait_for logged 'why="client certificate: unknown issuer"'
+		quick $version "${CLIENT[@]}"
+		logged verify=ok
+	done
+}
+
+@test "a resumed session keeps its client" {
+	local version session
+
+	implicit "${EC[@]}" "${CA[@]}" -o tls-client-require=yes \
+	    -o tls-ticket-key="$TICKETS"
+	for version in -tls12 -tls13; do
+		session=$BATS_TEST_TMPDIR/session$version
+		quick $version "${CLIENT[@]}" -session "$session"
+		: >"$LOG"
+		quick $version "${CLIENT[@]}" -session "$session"
+		[[ $output == *' resumed'* ]] || fail "$version"
+		logged CN=client.test
+		logged verify=ok
+	done
+}
+
+@test "a ticket is no certificate" {
+	local version session
+
+	# Without a certificate one gets a ticket, where none is wanted.
+	implicit "${EC[@]}" "${CA[@]}" -o tls-ticket-key="$TICKETS"
+	for version in -tls12 -tls13; do
+		quick $version -session "$BATS_TEST_TMPDIR/session$version"
+	done
+	implicit "${EC[@]}" "${CA[@]}" -o tls-client-require=yes \
+	    -o tls-ticket-key="$TICKETS"
+	for version in -tls12 -tls13; do
+		refused $version -session "$BATS_TEST_TMPDIR/session$version"
+	done
+}
+
+# Checking.
+
+checked() {
+	run "$SMTPD" -t -o hostname=mx.test -o spool="$SPOOL" "$@"
+}
+
+@test "-t: nothing is wrong" {
+	checked "${EC[@]}" "${RSA[@]}" "${OTHER[@]}" "${CA[@]}" \
+	    -o tls-ticket-key="$TICKETS" -o tls-client-require=yes
+	((status == 0)) && [[ $output == '' ]]
+}
+
+@test "-t: all that is wrong, not only the first" {
+	checked -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/other.key" \
+	    -o tls-cert=/nonexistent -o tls-key="$CERTS/rsa.key" \
+	    -o tls-client-ca="$CERTS/ca.key" -o tls-ticket-key=/dev/null \
+	    -o tls-priority=NORMAL:+NONSENSE
+	((status == 78))
+	[[ $output == *'other.key: not the key of the certificate'* ]]
+	[[ $output == *'tls-cert: /nonexistent: No such file'* ]]
+	[[ $output == *"tls-client-ca: $CERTS/ca.key: "* ]]
+	[[ $output == *'tls-ticket-key: /dev/null: not 64 octets long'* ]]
+	[[ $output == *'tls-priority: +NONSENSE: '* ]]
+	((${#lines[@]} == 5))
+}
+
+@test "-t: an expired certificate" {
+	own CN=mx.test tls_www_server 2021
+	checked -o tls-cert="$BATS_TEST_TMPDIR/own.pem" \
+	    -o tls-key="$BATS_TEST_TMPDIR/own.key"
+	((status == 78)) && [[ $output == *'own.pem: has expired' ]]
+}
+
+@test "-t: a certificate of the future" {
+	own CN=mx.test tls_www_server
+	sed -i 's/2020/2090/' "$BATS_TEST_TMPDIR/own.tmpl"
+	certtool --generate-self-signed --load-privkey \
+	    "$BATS_TEST_TMPDIR/own.key" --template "$BATS_TEST_TMPDIR/own.tmpl" \
+	    --outfile "$BATS_TEST_TMPDIR/own.pem" 2>/dev/null
+	checked -o tls-cert="$BATS_TEST_TMPDIR/own.pem" \
+	    -o tls-key="$BATS_TEST_TMPDIR/own.key"
+	((status == 78)) && [[ $output == *'own.pem: is not valid yet' ]]
+}
+
+@test "-t: keys that everybody can read" {
+	cp "$CERTS/ec.key" "$BATS_TEST_TMPDIR/ec.key"
+	chmod 644 "$BATS_TEST_TMPDIR/ec.key" "$TICKETS"
+	checked -o tls-cert="$CERTS/ec.pem" \
+	    -o tls-key="$BATS_TEST_TMPDIR/ec.key" -o tls-ticket-key="$TICKETS"
+	((status == 78))
+	[[ $output == *'ec.key: everybody can read it'* ]]
+	[[ $output == *'tickets: everybody can read it'* ]]
+}
+
+@test "-t: a key of which only the public half is the certificate's" {
+	local name
+
+	for name in ec other; do
+		openssl ec -in "$CERTS/$name.key" -outform DER \
+		    -out "$BATS_TEST_TMPDIR/$name.der" 2>/dev/null
+	done
+	# RFC 5915: the private key is octets 7 to 38, the public one the last.
+	{
+		head -c 39 "$BATS_TEST_TMPDIR/other.der"
+		tail -c +40 "$BATS_TEST_TMPDIR/ec.der"
+	} >"$BATS_TEST_TMPDIR/mixed.der"
+	{
+		echo '-----BEGIN EC PRIVATE KEY-----'
+		base64 "$BATS_TEST_TMPDIR/mixed.der"
+		echo '-----END EC PRIVATE KEY-----'
+	} >"$BATS_TEST_TMPDIR/mixed.key"
+	chmod 600 "$BATS_TEST_TMPDIR/mixed.key"
+	checked -o tls-cert="$CERTS/ec.pem" \
+	    -o tls-key="$BATS_TEST_TMPDIR/mixed.key"
+	((status == 78)) && [[ $output == *mixed.key* ]]
+}
+
+@test "tls-client-require without tls-client-ca is an error" {
+	checked "${EC[@]}" -o tls-client-require=yes
+	((status == 78))
+	[[ $output == *'tls-client-require: want tls-client-ca'* ]]
+}
+
+# The library is not there until it is needed.
+
+# mapped PID: the process has GnuTLS in its memory.
+mapped() {
+	grep -q gnutls "/proc/$1/maps"
+}
+
+@test "a plain session does not load GnuTLS, TLS configured or not" {
+	local pid
+
+	serve -o spool="$SPOOL" "${EC[@]}"
+	exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
+	read -rt 20 -u "$fd" _
+	pid=$(pgrep -P "${SERVERS[0]}")
+	! mapped "$pid"
+	printf 'EHLO client.test\r\n' >&"$fd"
+	while read -rt 20 -u "$fd" line && [[ $line == 250-* ]]; do :; done
+	! mapped "$pid"
+	printf 'STARTTLS\r\n' >&"$fd"
+	read -rt 20 -u "$fd" line
+	[[ $line == 220* ]]
+	mapped "$pid"
+	exec {fd}>&-
+}
+
+# Programs.
+
+# mailed: a message arrived, by TLS.
+mailed() {
+	messages 1
+	[[ $(message) =~ 'with ESMTPS' ]]
+}
+
+starttls() {
+	printf 'Subject: hello\n\nhello\n' >"$BATS_TEST_TMPDIR/text"
+	serve -o spool="$SPOOL" -o tls=require "${EC[@]}" "${RSA[@]}" \
+	    -o tls-ticket-key="$TICKETS"
+}
+
+@test "openssl s_client" {
+	starttls
+	[[ $(s_client -starttls smtp -CAfile "$CERTS/ca.pem" \
+	    -verify_hostname mx.test -verify_return_error) == \
+	    *'Verification: OK'* ]]
+}
+
+@test "gnutls-cli" {
+	starttls
+	run timeout 20 gnutls-cli --starttls-proto=smtp --port "$PORT" \
+	    --x509cafile "$CERTS/ca.pem" --verify-hostname=mx.test \
+	    127.0.0.1 </dev/null
+	[[ $output == *'The certificate is trusted'* ]]
+	[[ $output == *'Handshake was completed'* ]]
+}
+
+@test "curl, STARTTLS required" {
+	starttls
+	curl -sS --ssl-reqd --cacert "$CERTS/ca.pem" \
+	    --connect-to "mx.test:25:127.0.0.1:$PORT" \
+	    --url smtp://mx.test:25/client.test --mail-from a@client.test \
+	    --mail-rcpt b@mx.test -T "$BATS_TEST_TMPDIR/text" --crlf
+	mailed
+}
+
+@test "curl, smtps" {
+	starttls
+	implicit "${EC[@]}"
+	curl -sS --cacert "$CERTS/ca.pem" \
+	    --connect-to "mx.test:465:127.0.0.1:$PORT" \
+	    --url smtps://mx.test:465/client.test --mail-from a@client.test \
+	    --mail-rcpt b@mx.test -T "$BATS_TEST_TMPDIR/text" --crlf
+	mailed
+}
+
+@test "Python's smtplib" {
+	starttls
+	"$PYTHON" - "$PORT" "$CERTS/ca.pem" <<-'END'
+	import smtplib, ssl, sys
+	context = ssl.create_default_context(cafile=sys.argv[2])
+	context.check_hostname = False
+	s = smtplib.SMTP("127.0.0.1", int(sys.argv[1]), "client.test")
+	s.starttls(context=context)
+	s.sendmail("a@client.test", ["b@mx.test"], "Subject: hello\n\nhello\n")
+	assert not s.has_extn("starttls")
+	s.quit()
+	END
+	mailed
+}
+
+@test "swaks" {
+	starttls
+	swaks --server 127.0.0.1 --port "$PORT" --tls --tls-sni mx.test \
+	    --helo client.test --from a@client.test --to b@mx.test
+	mailed
+}
+
+@test "msmtp" {
+	starttls
+	msmtp -C /dev/null --host=127.0.0.1 --port="$PORT" --tls=on \
+	    --tls-starttls=on --tls-trust-file="$CERTS/ca.pem" \
+	    --tls-host-override=mx.test --domain=client.test \
+	    --from=a@client.test b@mx.test <"$BATS_TEST_TMPDIR/text"
+	mailed
+}
+
+@test "Postfix's smtp client" {
+	starttls
+	mkdir "$BATS_TEST_TMPDIR/postfix"
+	: >"$BATS_TEST_TMPDIR/postfix/main.cf"
+	MAIL_CONFIG=$BATS_TEST_TMPDIR/postfix run posttls-finger -c -l secure \
+	    -F "$CERTS/ca.pem" "[127.0.0.1]:$PORT" mx.test
+	[[ $output == *'Verified TLS connection established'* ]]
+}
+
+@test "sslscan" {
+	starttls
+	run sslscan --starttls-smtp --no-colour "127.0.0.1:$PORT"
+	[[ $output == *'TLSv1.2   enabled'*'TLSv1.3   enabled'* ]]
+	[[ $output == *'SSLv3     disabled'*'TLSv1.0   disabled'* ]]
+	[[ $output == *'TLSv1.1   disabled'* ]]
+	[[ $output == *'Server supports TLS Fallback SCSV'* ]]
+	[[ $output == *'Session renegotiation not supported'* ]]
+	! grep -E '^(Preferred|Accepted)' <<<"$output" |
+		grep -vE 'GCM|CHACHA20' || fail "weak"
+	! grep -E '(SSLv|TLSv1\.[01]) ' <<<"$output" | grep -v disabled
+	[[ $(grep -cE '^(Preferred|Accepted)' <<<"$output") == 9 ]]
+}

@@ -128,9 +128,25 @@ all: smtpd smtpd-tls libsession.a
 smtpd: $(call objects,build,$(PROGRAM) plain.c) libsession.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -static-pie -o $@ $^ $(BSD_ARCHIVES)
 
+TLS_PIE	= -pie
 smtpd-tls: $(call objects,build,$(PROGRAM) full.c $(TLS) $(AUTH)) libsession.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -pie -o $@ $^ $(TLS_LIBS) -lcrypt \
+	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) $(TLS_PIE) -o $@ $^ $(TLS_LIBS) -lcrypt \
 	    $(BSD_LIBS)
+
+# `make STATIC_TLS=1' puts GnuTLS itself into smtpd-tls: TLS then starts in half
+# the time, but it takes a new build for each security update of GnuTLS and what
+# it uses.  Debian has no archive of p11-kit; nothing here uses a token.
+ifdef STATIC_TLS
+GNUTLS_A = $(shell $(CC) -print-file-name=libgnutls.a)
+NO_P11	= $(sort $(shell nm -u $(GNUTLS_A) 2>/dev/null | \
+	sed -n 's/^ *U \(p11_kit_.*\)/-Wl,--defsym=\1=p11_none/p'))
+smtpd-tls: TLS_PIE = -static-pie -Wl,--gc-sections $(NO_P11)
+smtpd-tls: BSD_LIBS = $(BSD_ARCHIVES)
+smtpd-tls: TLS_LIBS = -lgnutls -lidn2 -lunistring -ltasn1 -lhogweed -lnettle \
+	-lgmp
+smtpd-tls: build/p11none.o
+BUILD_PACKAGES += libunistring-dev
+endif
 
 libsession.a: $(call objects,build,$(ENGINE))
 	rm -f $@

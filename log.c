@@ -16,6 +16,7 @@
 #include "smtpd.h"
 
 #define LINE_MAX_LOG	2048	/* what is longer is cut, and marked so */
+#define TAIL		8	/* room for that mark, a quote, a newline */
 
 static struct {
 	enum log_target	 target;
@@ -73,8 +74,11 @@ log_is_syslog(void)
 static void
 add(struct line *l, const char *text, size_t n)
 {
-	if (n > sizeof l->text - 8 - l->len)
-		n = sizeof l->text - 8 - l->len;
+	size_t room = l->len < sizeof l->text - TAIL ?
+	    sizeof l->text - TAIL - l->len : 0;
+
+	if (n > room)
+		n = room;
 	memcpy(l->text + l->len, text, n);
 	l->len += n;
 }
@@ -113,6 +117,11 @@ add_clean(struct line *l, const char *p)
 static void
 add_pair(struct line *l, const char *key, const char *value)
 {
+	/* A pair cut short leaves less than add() and its end count on. */
+	if (l->len >= sizeof l->text - 64)
+		return;
+	if (l->len > sizeof l->text - 64)
+		return;		/* not worth the half of a key */
 	add(l, " ", l->len > 0);
 	add(l, key, strlen(key));
 	add(l, "=", 1);
@@ -123,7 +132,7 @@ add_pair(struct line *l, const char *key, const char *value)
 	add(l, "\"", 1);
 	add_clean(l, value);
 	/* The quote fits always: add() leaves room. */
-	if (l->len >= sizeof l->text - 8) {
+	if (l->len >= sizeof l->text - TAIL) {
 		memcpy(l->text + l->len, "...", 3);
 		l->len += 3;
 	}
@@ -167,8 +176,7 @@ log_event(const char *event, ...)
 	begin(&l, event);
 	va_start(ap, event);
 	while ((key = va_arg(ap, const char *)) != NULL)
-		if ((value = va_arg(ap, const char *)) != NULL &&
-		    l.len < sizeof l.text - 64)
+		if ((value = va_arg(ap, const char *)) != NULL)
 			add_pair(&l, key, value);
 	va_end(ap);
 	end(&l, LOG_INFO);

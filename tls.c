@@ -13,7 +13,6 @@
 
 #include <err.h>
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -670,8 +669,7 @@ refuse_client(struct tls *t, const struct tls_info *info, char *err,
 
 /*
  * What comes now needs the keys of the session only.  The private keys leave
- * the process before it reads what the client has to say, and their memory goes
- * back, since a session may be idle for long.
+ * the process before it reads what the client has to say.
  */
 static void
 forget_keys(struct tls *t)
@@ -679,7 +677,6 @@ forget_keys(struct tls *t)
 	gnutls_credentials_clear(t->session);
 	gnutls_certificate_free_credentials(t->credentials);
 	t->credentials = NULL;
-	malloc_trim(0);
 }
 
 static int

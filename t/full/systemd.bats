@@ -299,7 +299,7 @@ guest() {
 	EOF
 }
 
-@test "exposure: 1.5 at most around tcpserver, 8 around a session" {
+@test "exposure: 1.5 at most around tcpserver, 7 around a session" {
 	guest <<-'EOF'
 		exposure() {
 			systemd-analyze security --no-pager "$1" |
@@ -310,6 +310,6 @@ guest() {
 		two=$(exposure smtpd@1.service)
 		echo "exposure: smtpd-tcpserver.service $one, smtpd@.service $two"
 		at_most "$one" 1.5
-		at_most "$two" 9.0
+		at_most "$two" 7.0
 	EOF
 }

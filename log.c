@@ -95,13 +95,18 @@ is_plain(const char *p)
 	return true;
 }
 
-/* Never a control octet, never half a character: a terminal may show it. */
-static void
+/*
+ * Never a control octet, never half a character: a terminal may show it.
+ * False: cut.
+ */
+static bool
 add_clean(struct line *l, const char *p)
 {
 	unsigned n;
 
 	for (; *p != '\0'; p += n) {
+		if (l->len + 4 > sizeof l->text - TAIL)
+			return false;
 		n = 1;
 		if (*p == '"' || *p == '\\')
 			add(l, "\\", 1);
@@ -112,6 +117,7 @@ add_clean(struct line *l, const char *p)
 			n = 1;
 		}
 	}
+	return true;
 }
 
 static void
@@ -120,8 +126,6 @@ add_pair(struct line *l, const char *key, const char *value)
 	/* A pair cut short leaves less than add() and its end count on. */
 	if (l->len >= sizeof l->text - 64)
 		return;
-	if (l->len > sizeof l->text - 64)
-		return;		/* not worth the half of a key */
 	add(l, " ", l->len > 0);
 	add(l, key, strlen(key));
 	add(l, "=", 1);
@@ -130,9 +134,8 @@ add_pair(struct line *l, const char *key, const char *value)
 		return;
 	}
 	add(l, "\"", 1);
-	add_clean(l, value);
-	/* The quote fits always: add() leaves room. */
-	if (l->len >= sizeof l->text - TAIL) {
+	/* The mark and the quote fit always: add() leaves room. */
+	if (!add_clean(l, value)) {
 		memcpy(l->text + l->len, "...", 3);
 		l->len += 3;
 	}

@@ -23,7 +23,7 @@ CFLAGS	= -O2 -g
 # handover.c.  The engine is also a library.
 ENGINE	= session.c command.c parameter.c address.c data.c sasl.c reply.c
 PROGRAM	= smtpd.c conn.c log.c handover.c settings.c deliver.c spool.c exec.c \
-	  policy.c ask.c recipients.c proxy.c sandbox.c
+	  runner.c policy.c ask.c recipients.c proxy.c sandbox.c
 TLS	= tls.c
 AUTH	= auth.c scram.c passwd.c checkpw.c
 TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))
@@ -47,11 +47,12 @@ RUN_PACKAGES = \
 TEST_PACKAGES = \
 	bats \
 	checkpw \
-	curl \
 	gnutls-bin \
 	gsasl \
 	iproute2 \
 	ipsvd \
+	libauthen-sasl-perl \
+	libnet-ssleay-perl \
 	libssl-dev \
 	mandoc \
 	msmtp \
@@ -62,6 +63,7 @@ TEST_PACKAGES = \
 	python3 \
 	socat \
 	sslscan \
+	strace \
 	swaks \
 	systemd \
 	systemd-journal-remote \
@@ -69,7 +71,6 @@ TEST_PACKAGES = \
 	valgrind \
 	whois
 FULL_PACKAGES = \
-	curl \
 	debhelper \
 	dovecot-core \
 	dovecot-imapd \

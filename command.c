@@ -123,6 +123,13 @@ cmd_rcpt(struct session *s, char *arg)
 	return R_NONE;
 }
 
+/* RFC 2033 section 4.2 wants another code than RFC 5321 section 3.3. */
+static enum reply
+no_recipients(const struct session *s)
+{
+	return s->config->lmtp ? R_RCPT_FIRST : R_NO_RECIPIENTS;
+}
+
 static enum reply
 cmd_data(struct session *s, char *arg)
 {
@@ -134,7 +141,7 @@ cmd_data(struct session *s, char *arg)
 	if (s->tx.body == SESSION_BODY_BINARY)
 		return R_USE_BDAT;	/* RFC 3030 section 3 */
 	if (s->tx.recipients == 0)
-		return R_NO_RECIPIENTS;
+		return no_recipients(s);
 	engine_ask(s, ASK_DATA, engine_hook(s, data));
 	return R_NONE;
 }
@@ -177,7 +184,7 @@ cmd_bdat(struct session *s, char *arg)
 	if (why == R_NONE && !s->tx.mail)
 		why = R_MAIL_FIRST;
 	if (why == R_NONE && s->tx.recipients == 0)
-		why = R_NO_RECIPIENTS;
+		why = no_recipients(s);
 	s->chunk = size;
 	s->chunk_refusal = (int)why;
 	if (why == R_NONE && !s->tx.message)
@@ -430,13 +437,21 @@ command_line(struct session *s, char *line)
 		}
 }
 
+/* What is too long is cut. */
+static char *
+append_at_most(char *p, const char *text, size_t max)
+{
+	size_t n = strnlen(text, max);
+
+	memcpy(p, text, n);
+	p[n] = '\0';
+	return p + n;
+}
+
 static char *
 append(char *p, const char *text)
 {
-	size_t n = strlen(text);
-
-	memcpy(p, text, n + 1);
-	return p + n;
+	return append_at_most(p, text, strlen(text));
 }
 
 static char *
@@ -472,19 +487,11 @@ size_of(const struct session *s, char *p)
 	return append_number(append(p, " "), s->config->max_size);
 }
 
-/* More than fit were never made; what is too long is cut. */
 static char *
 mechanisms_of(const struct session *s, char *p)
 {
-	const char *list = s->hooks->mechanisms(s->arg);
-	size_t n = strlen(list);
-
-	p = append(p, " ");
-	if (n > SESSION_TEXT_MAX)
-		n = SESSION_TEXT_MAX;
-	memcpy(p, list, n);
-	p[n] = '\0';
-	return p + n;
+	return append_at_most(append(p, " "), s->hooks->mechanisms(s->arg),
+	    SESSION_TEXT_MAX);
 }
 
 static const struct {
@@ -516,7 +523,7 @@ announce(struct session *s)
 	char line[SESSION_NAME_MAX + SESSION_TEXT_MAX], *p;
 	size_t i;
 
-	append(line, s->config->hostname);
+	append_at_most(line, s->config->hostname, SESSION_NAME_MAX);
 	for (i = 0; i < NKEYWORDS; i++) {
 		if (!engine_offers(s, keywords[i].extension))
 			continue;

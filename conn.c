@@ -82,7 +82,8 @@ await(int fd, short events)
 	/* What can be said at once is said, be it the last. */
 	if (p[1].revents != 0 && (events == POLLIN || p[0].revents == 0))
 		errno = EINTR;
-	else if (n == 0)
+	else if (n == 0 || (wait == 0 && events == POLLIN))
+		/* Nor is a session longer for a client that never pauses. */
 		errno = wait < conn.idle ? ETIME : ETIMEDOUT;
 	else
 		return 0;

@@ -251,8 +251,10 @@ chunk_end(struct session *s)
 		data_finish(s);
 		return;
 	}
-	if (why == R_NONE)
+	if (why == R_NONE && s->tx.refusal != R_NONE) {
 		why = (enum reply)s->tx.refusal;
+		engine_event(s, SESSION_EV_REFUSED, reply_text(why));
+	}
 	/* After a failed one the transaction is over (RFC 3030 section 2). */
 	if (why != R_NONE)
 		engine_end_transaction(s);

@@ -408,6 +408,7 @@ static void
 put_header(struct connection *c, unsigned first, unsigned count)
 {
 	const char	*lines;
+	char		 priority[4];
 	size_t		 len;
 	unsigned	 i;
 
@@ -416,6 +417,10 @@ put_header(struct connection *c, unsigned first, unsigned count)
 		put_field("DSN-Return: ", "", c->dsn_ret, "");
 	if (c->dsn_envid[0] != '\0')
 		put_field("Original-Envelope-Id: ", "", c->dsn_envid, "");
+	if (c->settings.mt_priority) {
+		snprintf(priority, sizeof(priority), "%d", c->priority);
+		put_field("MT-Priority: ", "", priority, "");
+	}
 	for (i = 0; i < count; i++)
 		put_recipient(c, first + i);
 	if ((lines = policy_prepend(&len)) != NULL)

@@ -25,5 +25,23 @@ bool	exec_each(const struct settings *);	/* once a recipient? */
 struct session_verdict exec_run(struct connection *, int fd, uint64_t size,
 	    const char *recipient, const char *dsn);
 int	exec_check(const struct settings *);
+/* What came of it, and the first line it printed. */
+struct exec_result {
+	int		 status;	/* as of wait(2) */
+	bool		 late;		/* it had to be killed */
+	char		 text[SESSION_TEXT_MAX + 1];
+};
+/* Run it and wait for it: 0, or an error number. */
+int	exec_program(char **argv, char *const *env, int in, unsigned timeout,
+	    struct exec_result *);
+/* Could these be what exec_run() made for this connection's settings? */
+bool	exec_allowed(const struct connection *, char *const *argv,
+	    size_t argc, char *const *env);
+
+/* runner.c: the process that does the two for a session in its sandbox. */
+bool	runner_active(void);
+int	runner_create(void);
+int	runner_run(char *const *argv, char *const *env, int in,
+	    struct exec_result *);
 
 #endif

@@ -31,7 +31,7 @@
 
 #include "deliver.h"
 
-#define ENV_MAX		20
+#define ENV_MAX		24
 #define LOG_LINES	100	/* of standard error, for each run */
 #define LOG_LINE_MAX	500
 #define QMAIL_TEMPFAIL	111
@@ -88,6 +88,14 @@ static const char *const body_names[] = {
 	[SESSION_BODY_BINARY] = "BINARYMIME"
 };
 
+/* Besides PATH; what the runner lets through. */
+static const char *const env_names[] = {
+	"SENDER", "RECIPIENT", "RECIPIENTS", "REMOTE_ADDR", "REMOTE_PORT",
+	"HELO", "PROTOCOL", "AUTH_USER", "TLS_PROTOCOL", "TLS_CIPHER",
+	"TLS_CLIENT", "SESSION_ID", "MESSAGE_SIZE", "BODY", "SMTPUTF8",
+	"SENDER_AUTH", "MT_PRIORITY", "DSN_RET", "DSN_ENVID", "DSN_NOTIFY", "DSN_ORCPT"
+};
+
 bool
 exec_each(const struct settings *s)
 {
@@ -131,6 +139,8 @@ exec_create(void)
 	const char	*dir = tmp_dir();
 	int		 error, fd;
 
+	if (runner_active())
+		return runner_create();
 	fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 	if (fd == -1 && (errno == EOPNOTSUPP || errno == EISDIR ||
 	    errno == EINVAL))
@@ -267,16 +277,34 @@ make_dsn_env(struct run *r, struct connection *c, const char *dsn)
 	    set_list(r, "DSN_ORCPT", list, AFTER);
 }
 
+static bool
+set_priority(struct run *r, const struct connection *c)
+{
+	char	 n[4];
+
+	if (!c->settings.mt_priority)
+		return true;
+	snprintf(n, sizeof(n), "%d", c->priority);
+	return set(r, "MT_PRIORITY", n);
+}
+
+static const char *
+program_search(void)
+{
+	const char	*path = getenv("PATH");
+
+	return path != NULL ? path : _PATH_STDPATH;
+}
+
 /* Each is there in every run, empty if there is nothing to say. */
 static bool
 make_env(struct run *r, struct connection *c, uint64_t size,
     const char *recipient)
 {
-	const char	*path = getenv("PATH");
 	char		 octets[24];
 
 	snprintf(octets, sizeof(octets), "%llu", (unsigned long long)size);
-	return set(r, "PATH", path != NULL ? path : _PATH_STDPATH) &&
+	return set(r, "PATH", program_search()) &&
 	    set(r, "SENDER", c->sender) &&
 	    (recipient != NULL ? set(r, "RECIPIENT", recipient) :
 	    set_list(r, "RECIPIENTS", &c->recipients, WHOLE)) &&
@@ -291,7 +319,9 @@ make_env(struct run *r, struct connection *c, uint64_t size,
 	    set(r, "SESSION_ID", c->id) &&
 	    set(r, "MESSAGE_SIZE", octets) &&
 	    set(r, "BODY", body_names[c->body]) &&
-	    set(r, "SMTPUTF8", c->utf8 ? "yes" : "");
+	    set(r, "SMTPUTF8", c->utf8 ? "yes" : "") &&
+	    set(r, "SENDER_AUTH", c->sender_auth) &&
+	    set_priority(r, c);
 }
 
 static void
@@ -302,6 +332,13 @@ free_run(struct run *r)
 	for (i = 0; i < r->env_len; i++)
 		free(r->env[i]);
 	free(r->argv);
+}
+
+static void
+close_run(struct run *r)
+{
+	size_t	 i;
+
 	for (i = 0; i < WATCHED; i++)
 		if (r->fds[i].fd != -1)
 			close(r->fds[i].fd);
@@ -557,7 +594,7 @@ end_group(struct run *r)
 /* The verdict. */
 
 static const char *
-log_status(struct run *r, char *buf, size_t size)
+log_status(const struct exec_result *r, char *buf, size_t size)
 {
 	if (r->late)
 		snprintf(buf, size, "timeout");
@@ -569,7 +606,7 @@ log_status(struct run *r, char *buf, size_t size)
 }
 
 static struct session_verdict
-outcome(const struct run *r)
+outcome(const struct exec_result *r)
 {
 	int	 status = EX_TEMPFAIL;
 	size_t	 i;
@@ -605,19 +642,19 @@ status_len(const char *text, int code)
 }
 
 static struct session_verdict
-verdict(struct run *r, const char *recipient)
+verdict(const struct exec_result *r, const char *recipient)
 {
 	static char	 text[SESSION_TEXT_MAX + 1], status[12];
 	char		 how[24];
 	struct session_verdict v = outcome(r);
 	size_t		 len;
 
-	if (!r->late && r->out.len > 0) {
-		len = status_len(r->out.text, v.code);
-		strlcpy(text, r->out.text + (len > 0 ? len + 1 : 0),
+	if (!r->late && r->text[0] != '\0') {
+		len = status_len(r->text, v.code);
+		strlcpy(text, r->text + (len > 0 ? len + 1 : 0),
 		    sizeof(text));
 		if (len > 0 && len < sizeof(status)) {
-			strlcpy(status, r->out.text, len + 1);
+			strlcpy(status, r->text, len + 1);
 			v.status = status;
 		}
 		v.text = text;
@@ -625,34 +662,113 @@ verdict(struct run *r, const char *recipient)
 	if (v.kind == SESSION_REFUSE)
 		log_event("program", "exit", log_status(r, how, sizeof(how)),
 		    "recipient", recipient, "text",
-		    r->out.len > 0 ? r->out.text : NULL, NULL);
+		    r->text[0] != '\0' ? r->text : NULL, NULL);
 	return v;
+}
+
+int
+exec_program(char **argv, char *const *env, int in, unsigned timeout,
+    struct exec_result *result)
+{
+	struct run	 r = { .argv = argv, .fds = { [OUT] = { -1, POLLIN, 0 },
+	    [ERR] = { -1, POLLIN, 0 }, [PID] = { -1, POLLIN, 0 } } };
+	int		 error;
+
+	for (; env[r.env_len] != NULL && r.env_len < ENV_MAX; r.env_len++)
+		r.env[r.env_len] = env[r.env_len];
+	r.env[r.env_len] = NULL;
+	error = start(&r, in);
+	if (error == 0) {
+		if (!wait_for_exit(&r, (int64_t)timeout * 1000))
+			end_group(&r);
+		drain(&r);
+		result->status = r.status;
+		result->late = r.late;
+		strlcpy(result->text, r.out.text, sizeof(result->text));
+	}
+	close_run(&r);
+	return error;
+}
+
+/* The words of the settings, with any sender and recipients. */
+static bool
+argv_allowed(char *const *words, char *const *argv, size_t argc)
+{
+	size_t	 i, n, each, lists = 0;
+
+	n = count_words(words);
+	for (i = 0; i < n; i++)
+		lists += strcmp(words[i], "{recipients}") == 0;
+	each = lists > 0 && argc >= n - lists ? (argc - (n - lists)) / lists :
+	    0;
+	if (argc != n - lists + each * lists)
+		return false;
+	for (; *words != NULL; words++) {
+		if (strcmp(*words, "{recipients}") == 0) {
+			argv += each;
+			continue;
+		}
+		if (strcmp(*words, "{sender}") != 0 &&
+		    strcmp(*words, "{recipient}") != 0 &&
+		    strcmp(*words, *argv) != 0)
+			return false;
+		argv++;
+	}
+	return true;
+}
+
+/* One of ours; PATH as it is here. */
+static bool
+env_allowed(const char *variable)
+{
+	const char	*value = strchr(variable, '=');
+	size_t		 i, len;
+
+	if (value == NULL)
+		return false;
+	len = (size_t)(value++ - variable);
+	if (len == 4 && strncmp(variable, "PATH", len) == 0)
+		return strcmp(value, program_search()) == 0;
+	for (i = 0; i < sizeof(env_names) / sizeof(env_names[0]); i++)
+		if (strlen(env_names[i]) == len &&
+		    strncmp(variable, env_names[i], len) == 0)
+			return true;
+	return false;
+}
+
+bool
+exec_allowed(const struct connection *c, char *const *argv, size_t argc,
+    char *const *env)
+{
+	if (c->settings.exec == NULL ||
+	    !argv_allowed(c->settings.exec, argv, argc))
+		return false;
+	for (; *env != NULL; env++)
+		if (!env_allowed(*env))
+			return false;
+	return true;
 }
 
 struct session_verdict
 exec_run(struct connection *c, int fd, uint64_t size, const char *recipient,
     const char *dsn)
 {
-	struct run	 r = { .fds = { [OUT] = { -1, POLLIN, 0 },
-	    [ERR] = { -1, POLLIN, 0 }, [PID] = { -1, POLLIN, 0 } } };
-	struct session_verdict v;
-	int		 error = ENOMEM;
+	struct exec_result	 result;
+	struct run		 r = { .argv = make_argv(c, recipient) };
+	int			 error = ENOMEM;
 
-	r.argv = make_argv(c, recipient);
 	if (r.argv != NULL && make_env(&r, c, size, recipient) &&
 	    make_dsn_env(&r, c, dsn))
-		error = start(&r, fd);
+		error = runner_active() ?
+		    runner_run(r.argv, r.env, fd, &result) :
+		    exec_program(r.argv, r.env, fd, c->settings.timeout,
+		    &result);
+	free_run(&r);
 	if (error != 0) {
 		log_error(error, "exec", c->settings.exec[0]);
-		v = deliver_failed(0);
-	} else {
-		if (!wait_for_exit(&r, (int64_t)c->settings.timeout * 1000))
-			end_group(&r);
-		drain(&r);
-		v = verdict(&r, recipient);
+		return deliver_failed(0);
 	}
-	free_run(&r);
-	return v;
+	return verdict(&result, recipient);
 }
 
 /* For -t. */

@@ -117,8 +117,8 @@ take_number(char **p, long long max, long long *n)
 	return err == NULL;
 }
 
-/* What a process before this one left: true if there was one. */
-bool
+/* What a process before this one left. */
+int
 handover_taken(struct connection *c, struct session_counters *n, char *helo,
     size_t size, int64_t *end)
 {
@@ -129,8 +129,10 @@ handover_taken(struct connection *c, struct session_counters *n, char *helo,
 	long long number;
 	size_t i;
 
-	if (given == NULL || strlcpy(state, given, sizeof state) >= sizeof state)
-		return false;
+	if (given == NULL)
+		return 0;
+	if (strlcpy(state, given, sizeof state) >= sizeof state)
+		return -1;
 	unsetenv(STATE);
 	if (!take_text(&p, c->id, sizeof c->id) ||
 	    !take_text(&p, c->addr, sizeof c->addr) ||
@@ -138,12 +140,12 @@ handover_taken(struct connection *c, struct session_counters *n, char *helo,
 	    !take_text(&p, c->server_addr, sizeof c->server_addr) ||
 	    !take_text(&p, c->server_port, sizeof c->server_port) ||
 	    !take_number(&p, LLONG_MAX, &number))
-		return false;
+		return -1;
 	*end = number;
 	for (i = 0; i < sizeof counts / sizeof counts[0]; i++) {
 		if (!take_number(&p, UINT_MAX, &number))
-			return false;
+			return -1;
 		*counts[i] = (unsigned)number;
 	}
-	return take_text(&p, helo, size);
+	return take_text(&p, helo, size) ? 1 : -1;
 }

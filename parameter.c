@@ -176,14 +176,14 @@ parse_envid(struct session *s, struct envelope *e, char *value)
 	return R_NONE;
 }
 
-/* RFC 6710 section 5: -9 to 9. */
+/* RFC 6710 section 5: -9 to 9, and no -0. */
 static enum reply
 parse_priority(struct session *s, struct envelope *e, char *value)
 {
 	bool minus = value != NULL && *value == '-';
 
 	(void)s;
-	if (value == NULL || value[minus] < '0' || value[minus] > '9' ||
+	if (value == NULL || value[minus] < '0' + minus || value[minus] > '9' ||
 	    value[minus + 1] != '\0')
 		return R_PARAMETER_VALUE;
 	e->mail->priority = (value[minus] - '0') * (minus ? -1 : 1);

@@ -65,6 +65,7 @@ static const struct {
 	[R_MAIL_FIRST] = { 503, "5.5.1", "MAIL first" },
 	[R_NESTED_MAIL] = { 503, "5.5.1", "Sender was given already" },
 	[R_NO_RECIPIENTS] = { 554, "5.5.1", "No valid recipients" },
+	[R_RCPT_FIRST] = { 503, "5.5.1", "No valid recipients" },
 	[R_EHLO_FIRST] = { 503, "5.5.1", "EHLO first" },
 	[R_TLS_ALREADY] = { 503, "5.5.1", "TLS has been started already" },
 	[R_GLUED] = { 554, "5.5.1", "Nothing may be sent with STARTTLS" },
@@ -178,11 +179,14 @@ reply_status(struct session *s, int code, const char *status, const char *text)
 
 /*
  * The errors that a session may make are counted here, where every one passes:
- * the first too many is not answered any more but ends the session.
+ * the first too many is not answered any more but ends the session.  LMTP's
+ * replies to one message count as one: the others are owed to the client.
  */
 static bool
 too_many_errors(struct session *s, int code)
 {
+	if (s->state == STATE_END && s->tx.reported > 0)
+		return false;
 	if (code < 500 || !engine_over(++s->errors, s->config->max_errors))
 		return false;
 	engine_event(s, SESSION_EV_ERRORS, replies[R_TOO_MANY_ERRORS].text + 1);

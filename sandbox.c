@@ -162,6 +162,11 @@ static const unsigned short start_calls[] = {
 	LL_RESTRICT_SELF
 };
 
+/* To speak with the runner. */
+static const unsigned short runner_calls[] = {
+	__NR_sendmsg, __NR_recvmsg
+};
+
 #define CALLS_MAX	512	/* no such number is as high */
 #define WORDS_MAX	(CALLS_MAX / 32)
 #define FILTER_MAX	(3 * WORDS_MAX + 24)
@@ -175,6 +180,7 @@ static void	filter_add(struct filter *, unsigned, uint32_t, unsigned,
 		    unsigned);
 static void	filter_socket(struct filter *, const struct settings *);
 static void	filter_words(struct filter *, const uint32_t *);
+static void	add_calls(uint32_t *, const unsigned short *, size_t);
 static void	filter_build(struct filter *, const struct settings *);
 #endif
 static bool	is_server(const char *, const char *);
@@ -286,17 +292,26 @@ filter_words(struct filter *f, const uint32_t *words)
 }
 
 static void
+add_calls(uint32_t *words, const unsigned short *list, size_t n)
+{
+	size_t	 i;
+
+	for (i = 0; i < n; i++)
+		words[list[i] / 32] |= (uint32_t)1 << (list[i] % 32);
+}
+
+static void
 filter_build(struct filter *f, const struct settings *s)
 {
 	uint32_t	 words[WORDS_MAX] = { 0 };
-	size_t		 i, n;
 
-	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
-		words[calls[i] / 32] |= (uint32_t)1 << (calls[i] % 32);
-	n = may_become_other(s) ? sizeof(start_calls) / sizeof(*calls) : 0;
-	for (i = 0; i < n; i++)
-		words[start_calls[i] / 32] |=
-		    (uint32_t)1 << (start_calls[i] % 32);
+	add_calls(words, calls, sizeof(calls) / sizeof(calls[0]));
+	if (may_become_other(s))
+		add_calls(words, start_calls,
+		    sizeof(start_calls) / sizeof(start_calls[0]));
+	if (s->exec != NULL)
+		add_calls(words, runner_calls,
+		    sizeof(runner_calls) / sizeof(runner_calls[0]));
 	f->len = 0;
 	LOAD(f, DATA(arch));
 	JUMP(f, BPF_JEQ, ARCH, 1, 0);
@@ -472,8 +487,8 @@ limits_enter(void)
 }
 
 /*
- * A delivery program must not inherit any of this: it may be set-user-ID, and
- * writes where it likes.
+ * Programs must not inherit any of this.  A delivery program has runner.c; with
+ * an auth-program there is no sandbox.
  */
 void
 sandbox_enter(struct connection *c)
@@ -484,8 +499,12 @@ sandbox_enter(struct connection *c)
 #ifdef __SANITIZE_ADDRESS__
 	return;			/* its leak check makes a process */
 #endif
-	if (!s->sandbox || s->exec != NULL || s->auth_program != NULL)
+	if (!s->sandbox || s->auth_program != NULL)
 		return;
+	if (s->exec != NULL && runner_start(c) == -1) {
+		log_error(errno, "runner", NULL);
+		return;
+	}
 	limits_enter();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		paths = filter = false;

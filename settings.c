@@ -171,6 +171,7 @@ static const struct setting settings[] = {
 	COUNT("session-timeout", session_timeout, "7200", 1, 604800),
 	CHOICE("protocol", BOOL, lmtp, protocols, "smtp"),
 	CHOICE("dsn", BOOL, dsn, no_yes, "no"),
+	CHOICE("mt-priority", BOOL, mt_priority, no_yes, "no"),
 	CHOICE("proxy-protocol", BOOL, proxy_protocol, no_yes, "no"),
 	TEXT("disable", KEYWORDS, disable),
 	CHOICE("log", ENUM, log, logs, "auto"),

@@ -88,6 +88,10 @@ on_mail(void *arg, const struct session_mail *m)
 	c->body = m->body;
 	c->utf8 = m->utf8;
 	c->declared = m->size;
+	c->priority = m->priority;
+	strlcpy(c->sender_auth, m->auth != NULL ? m->auth : "",
+	    sizeof c->sender_auth);
+	c->counted = false;
 	c->messages++;
 	return accept_it;
 }
@@ -132,12 +136,6 @@ on_rcpt(void *arg, const struct session_rcpt *r)
 	return v;
 }
 
-static struct session_verdict
-on_data(void *arg)
-{
-	return deliver_start(arg);
-}
-
 static void
 on_body(void *arg, const char *p, size_t n)
 {
@@ -169,6 +167,18 @@ nth_recipient(const struct connection *c, unsigned n)
 }
 
 static struct session_verdict
+on_data(void *arg)
+{
+	struct connection *c = arg;
+	struct session_verdict v = deliver_start(c);
+
+	if (v.kind != SESSION_ACCEPT)
+		log_message(c, v.code < 500 ? "deferred" : "refused", 0,
+		    nth_recipient(c, 0), v.text);
+	return v;
+}
+
+static struct session_verdict
 on_end(void *arg, uint64_t size, unsigned recipient)
 {
 	struct connection *c = arg;
@@ -176,7 +186,10 @@ on_end(void *arg, uint64_t size, unsigned recipient)
 
 	if (v.kind == SESSION_ACCEPT && !policy_discard())
 		v = deliver_end(c, recipient);
-	c->accepted += v.kind == SESSION_ACCEPT && recipient == 0;
+	if (v.kind == SESSION_ACCEPT && !c->counted) {
+		c->counted = true;
+		c->accepted++;
+	}
 	log_message(c, v.kind == SESSION_ACCEPT ? policy_discard() ?
 	    "discarded" : "accepted" : v.code < 500 ? "deferred" : "refused",
 	    size, nth_recipient(c, recipient),
@@ -381,6 +394,8 @@ extensions(const struct settings *set)
 		all |= SESSION_AUTH;
 	if (set->dsn)
 		all |= SESSION_DSN;
+	if (set->mt_priority)
+		all |= SESSION_MT_PRIORITY;
 	return all & ~set->disable;
 }
 
@@ -529,17 +544,30 @@ start_implicit(struct connection *c)
 		start_tls(c);
 }
 
+/* A client that waits for 220 to STARTTLS must not read a banner instead. */
+static int
+lost_in_handover(struct connection *c)
+{
+	log_error(0, "starttls", "malformed SMTPD_STARTTLS");
+	conn_open(&c->settings, 0);
+	turn_away("4.3.0", "TLS not available now");
+	return -1;
+}
+
 static int
 begin(struct connection *c)
 {
 	struct session_counters counters;
 	char helo[SESSION_NAME_MAX + 1];
 	int64_t end = 0;
-	bool resumed;
+	int resumed;
 
-	make_id(c->id, sizeof c->id);
 	resumed = handover_taken(c, &counters, helo, sizeof helo, &end);
+	if (resumed != 1)
+		make_id(c->id, sizeof c->id);
 	log_open(c->settings.log, c->settings.log_debug, c->id);
+	if (resumed == -1)
+		return lost_in_handover(c);
 	if (!resumed && handover_at_start(&c->settings, false))
 		handover_now();
 	conn_open(&c->settings, end);

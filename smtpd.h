@@ -59,6 +59,7 @@ struct settings {
 	unsigned	 session_timeout;
 	bool		 lmtp;
 	bool		 dsn;
+	bool		 mt_priority;
 	bool		 proxy_protocol;
 	unsigned	 disable;	/* SESSION_SIZE | ... */
 	enum log_target	 log;
@@ -109,6 +110,7 @@ struct connection {
 	struct tls_info	 tls;
 	unsigned	 messages;	/* transactions so far */
 	unsigned	 accepted;	/* of them */
+	bool		 counted;	/* the one at hand is in accepted */
 	const char	*reason;	/* of the end, for the log */
 	bool		 wipe;		/* what was read has a secret in it */
 
@@ -120,6 +122,8 @@ struct connection {
 	uint64_t	 declared;	/* SIZE= of MAIL, or 0 */
 	char		 dsn_ret[5];	/* RET and ENVID, or "" */
 	char		 dsn_envid[101];
+	int		 priority;	/* MT-PRIORITY of MAIL, or 0 */
+	char		 sender_auth[SESSION_LINE_MAX];	/* AUTH=, or "" */
 	struct recipients dsn;		/* of each: "NOTIFY ORCPT", with dsn */
 };
 
@@ -152,8 +156,11 @@ bool	handover_at_start(const struct settings *, bool testing);
 void	handover_now(void);		/* returns if it failed, logged */
 /* The same in mid-session; the replies are to be sent before. */
 void	handover_starttls(const struct connection *);
-/* At the start of main(): what handover_starttls() handed over, if it did. */
-bool	handover_taken(struct connection *, struct session_counters *,
+/*
+ * At the start: what handover_starttls() handed over.  1; 0 if there is nothing;
+ * -1 if it is malformed, as from another version.
+ */
+int	handover_taken(struct connection *, struct session_counters *,
 	    char *helo, size_t, int64_t *end);
 
 /* log.c: one event a line, key=value. */
@@ -248,6 +255,12 @@ ssize_t	ask(const char *address, const char *question, size_t,
 	    char *answer, size_t, unsigned seconds);
 void	ask_reset(void);		/* the transaction is over */
 int	ask_check(const char *address);	/* can it be reached? */
+
+/*
+ * runner.c: a process outside the sandbox that runs the delivery program.  0,
+ * or -1 with errno.
+ */
+int	runner_start(struct connection *);
 
 /* sandbox.c: what the process gives up. */
 

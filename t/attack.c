@@ -28,7 +28,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "session.h"
+#include "deliver.h"
 
 size_t	__real_session_input(struct session *, const char *, size_t);
 size_t	__wrap_session_input(struct session *, const char *, size_t);
@@ -306,6 +306,34 @@ code_from_data(void)
 	return mprotect(p, 4096, PROT_READ | PROT_EXEC);
 }
 
+/* The runner is asked for what the settings don't say. */
+static int
+forge(char *program, char *variable)
+{
+	char *const argv[] = { program, NULL }, *const env[] = { variable, NULL };
+	struct exec_result result;
+	int fd = runner_create();
+
+	errno = fd == -1 ? errno : runner_run(argv, env, fd, &result);
+	return errno != 0 ? -1 : 0;
+}
+
+static int
+other_program(void)
+{
+	static char program[] = "/bin/false", variable[] = "BODY=";
+
+	return forge(program, variable);
+}
+
+static int
+other_variable(void)
+{
+	static char program[] = "/bin/true", variable[] = "LD_PRELOAD=x";
+
+	return forge(program, variable);
+}
+
 static const struct {
 	const char	*name;
 	int		(*try)(void);
@@ -322,6 +350,7 @@ static const struct {
 	TRY(descriptor_of_parent), TRY(become_root), TRY(change_root),
 	TRY(new_namespace), TRY(load_bpf), TRY(make_ring), TRY(use_keys),
 	TRY(raise_limit), TRY(type_at_terminal), TRY(code_from_data),
+	TRY(other_program), TRY(other_variable),
 	TRY(rename_outside), TRY(remove_outside), TRY(run_shell),
 };
 
@@ -341,6 +370,9 @@ attack(void)
 
 	snprintf(target.made, sizeof target.made, "%s/made", target.dir);
 	for (i = 0; i < sizeof attempts / sizeof attempts[0]; i++) {
+		if (strncmp(attempts[i].name, "other", 5) == 0 &&
+		    !runner_active())
+			continue;
 		tell(attempts[i].name, attempts[i].try() == -1 ?
 		    strerror(errno) : "done");
 		if (unlink(target.made) == -1)

@@ -57,7 +57,7 @@ mounted() {
 	mkdir -p "$SPOOL"
 	printf '#!/bin/sh\nmount %s "%s" || exit 9\nexec "%s" "$@"\n' \
 	    "${mount[*]}" "$SPOOL" "$SMTPD" >"$BATS_TEST_TMPDIR/smtpd.inside"
-	printf '#!/bin/sh\nexec unshare -m "%s" "$@"\n' \
+	printf '#!/bin/sh\nexec unshare -r -m "%s" "$@"\n' \
 	    "$BATS_TEST_TMPDIR/smtpd.inside" >"$BATS_TEST_TMPDIR/smtpd.mounted"
 	chmod +x "$BATS_TEST_TMPDIR"/smtpd.{inside,mounted}
 	SMTPD=$BATS_TEST_TMPDIR/smtpd.mounted smtp "$@"

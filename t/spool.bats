@@ -440,10 +440,14 @@ unsafe() {
 }
 
 @test "a spool of somebody else is not used" {
-	mkdir "$SPOOL"
-	chown 65534 "$SPOOL"
+	if ((EUID == 0)); then
+		mkdir "$SPOOL"
+		chown 65534 "$SPOOL"
+	else
+		SPOOL=/usr/share/doc
+	fi
 	unsafe 'belongs to somebody else'
-	[[ -z $(ls "$SPOOL") ]]
+	[[ ! -e $SPOOL/new && ! -e $SPOOL/tmp ]]
 }
 
 @test "a link in the place of new is not followed" {

@@ -289,7 +289,8 @@ glued() {
 		# A ClientHello with one suite and no extension.
 		{
 			upto starttls
-			printf '%s\n' '< 220' ">> $(hello "$version")" shut records
+			printf '%s\n' '< 220' ">> $(hello "$version")" shut \
+			    records
 		} | play
 	done
 	[[ $(grep -c 'event=tls status=failed' "$LOG") == 3 ]]
@@ -533,8 +534,9 @@ unavailable() {
 }
 
 @test "454 if the clients' authority can't be read" {
-	unavailable 'tls-client-ca: /nonexistent: ' -o tls-cert="$CERTS/ec.pem" \
-	    -o tls-key="$CERTS/ec.key" -o tls-client-ca=/nonexistent
+	unavailable 'tls-client-ca: /nonexistent: ' \
+	    -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key" \
+	    -o tls-client-ca=/nonexistent
 }
 
 @test "454 if the priority string is wrong" {

@@ -224,7 +224,8 @@ filter_add(struct filter *f, unsigned code, uint32_t k, unsigned jt,
 #define DATA(member)	(uint32_t)offsetof(struct seccomp_data, member)
 #define LOAD(f, at)	filter_add(f, BPF_LD | BPF_W | BPF_ABS, at, 0, 0)
 #define COMPUTE(f, op, k) filter_add(f, BPF_ALU | BPF_K | (op), k, 0, 0)
-#define JUMP(f, op, k, yes, no) filter_add(f, BPF_JMP | BPF_K | (op), k, yes, no)
+#define JUMP(f, op, k, yes, no) \
+	filter_add(f, BPF_JMP | BPF_K | (op), k, yes, no)
 #define RETURN(f, k)	filter_add(f, BPF_RET | BPF_K, k, 0, 0)
 #define REFUSE		(SECCOMP_RET_ERRNO | (ENOSYS & SECCOMP_RET_DATA))
 

@@ -256,6 +256,14 @@ by_name() {
 	[[ $(xargs <"$WORK/runs") == '0 67 75 0' ]]
 }
 
+@test "LMTP: a message that any recipient got counts as accepted, once" {
+	by_name
+	smtp -o protocol=lmtp -o exec="$PROGRAM {recipient}" \
+	    < <(to 67@a 0@b 0@c | sed s/EHLO/LHLO/)
+	replies 220 250 250 250 250 250 354 550 250 250 221
+	logged 'event=close messages=1 accepted=1 '
+}
+
 @test "LMTP: one run for all, its reply for each" {
 	program <<-'END'
 	echo "$RECIPIENTS" >>"$WORK/runs"

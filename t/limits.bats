@@ -193,6 +193,19 @@ repeat_lines() {
 	said '421 4.7.0 mx.test '
 }
 
+@test "max-errors: a message refused to many in LMTP is one error" {
+	local n
+
+	smtp_raw -o protocol=lmtp -o spool="$SPOOL" -o max-errors=3 < <(
+		printf 'LHLO client.test\r\nMAIL FROM:<a@b>\r\n'
+		for n in 1 2 3 4 5; do
+			printf 'RCPT TO:<%s@mx.test>\r\n' "$n"
+		done
+		printf 'DATA\r\nbare\nLF\r\n.\r\nBAD\r\nBAD\r\nBAD\r\n')
+	replies 220 250 250 250 250 250 250 250 354 550 550 550 550 550 \
+	    500 500 421
+}
+
 @test "10 errors by default; with 0 there is no limit" {
 	repeat_lines 50 BAD | smtp
 	[[ ${lines[-1]} == '421 4.7.0 '* ]]
@@ -334,6 +347,21 @@ hops() {
 		kill $! 2>/dev/null || true
 	) >"$BATS_TEST_TMPDIR/out" || true
 	tail -n 1 "$BATS_TEST_TMPDIR/out" | grep '^421 4'
+}
+
+@test "session-timeout: a client that never pauses is let go, too" {
+	local file=$BATS_TEST_TMPDIR/endless
+
+	printf '%s\r\n' 'EHLO client.test' 'MAIL FROM:<a@b>' \
+	    'RCPT TO:<c@d>' DATA >"$file"
+	truncate -s 1T "$file"
+	status=0
+	output=$(timeout 20 "$SMTPD" -o hostname=mx.test -o spool="$SPOOL" \
+	    -o max-size=1 -o session-timeout=1 <"$file" 2>>"$LOG") || status=$?
+	((status == 0)) || fail
+	said '421 4.4.2 mx.test session took too long'
+	logged 'reason="session took too long"'
+	messages 0
 }
 
 @test "base64, names and paths at every length around the buffers: no crash" {

@@ -207,7 +207,8 @@ manual() {
 	for name in mx.example.org:mx.example.org box:box bad_name:localhost \
 	    -x:localhost; do
 		output=$(unshare --user --map-root-user --uts sh -c "
-		    echo '${name%:*}' >/proc/sys/kernel/hostname &&
+		    $PYTHON -c 'import socket, sys
+socket.sethostname(sys.argv[1])' '${name%:*}' &&
 		    '$SMTPD' -T")
 		[[ $(value hostname) == "${name#*:}" ]] || fail "$name" ||
 			return

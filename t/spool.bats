@@ -519,3 +519,15 @@ killed() {
 	killed $without,renameat2:DONE:1
 	((VISIBLE == 1))
 }
+
+@test "a message for which there is no spool is logged as deferred" {
+	smtp -o spool=/proc/none <<-'END'
+		EHLO client.test
+		MAIL FROM:<a@b>
+		RCPT TO:<c@d>
+		DATA
+		QUIT
+	END
+	replies 220 250 250 250 451 221
+	logged 'event=message status=deferred recipients=1 from=a@b to=c@d'
+}

@@ -543,3 +543,15 @@ unavailable() {
 	unavailable 'tls-priority: ' -o tls-cert="$CERTS/ec.pem" \
 	    -o tls-key="$CERTS/ec.key" -o tls-priority=NORMAL:+NONSENSE
 }
+
+@test "what another version handed over is no session: 421, not a banner" {
+	local state
+
+	for state in '' x 'id 192.0.2.1 25 - - 0 0 0 0 0 0 x client.test' \
+	    "id 192.0.2.1 25 - - 0 0 0 0 0 0 0 $(printf %01200d 0)"; do
+		SMTPD_STARTTLS=$state smtp -o spool="$SPOOL" <<<NOOP
+		replies 421
+		said '421 4.3.0 mx.test TLS not available now'
+		logged 'error what=starttls on="malformed SMTPD_STARTTLS"'
+	done
+}

@@ -147,7 +147,8 @@ program() {
 	EOF
 	replies 220 250 250 250 354 250 221
 	[[ $output =~ 250\ 2\.0\.0\ ([0-9]+) ]]
-	wait_for eval "! kill -0 ${BASH_REMATCH[1]}"
+	# Ended, whether or not somebody has asked for its status.
+	wait_for eval "! grep -qs '^State:.[^Z]' /proc/${BASH_REMATCH[1]}/status"
 }
 
 @test "a policy server on TCP may be asked, on its port alone" {

@@ -648,7 +648,6 @@ check(struct connection *c)
 static int
 usage(void)
 {
-	opterr = 0;
 	return misconfigured(&client,
 	    "usage: smtpd [-tTV] [-f file] [-o name=value] ...",
 	    isatty(STDIN_FILENO));
@@ -679,6 +678,7 @@ main(int argc, char **argv)
 	char err[1024];
 	int ch, action = 0;
 
+	opterr = 0;	/* standard error may be the client's socket */
 	while ((ch = getopt(argc, argv, OPTIONS)) != -1)
 		switch (ch) {
 		case 'f':

@@ -7,8 +7,9 @@
  * after the other, in rounds that alternate between the two, so that whatever
  * else the machine does hits both.  Each session sends so many messages of so
  * many octets.  Printed, as lines of a table: processor time of the programs
- * (fork and exec included) a session, messages a second, and peak and dirty
- * memory at the end of the session; then the first's divided by the second's.
+ * (fork and exec included) a session, messages a second, and peak and own
+ * (anonymous) memory at the end of the session; then the first's divided by the
+ * second's.
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -143,7 +144,7 @@ session(struct cost *c, bool look)
 		message();
 	if (look) {
 		c->peak = proc("status", "VmHWM");
-		c->private = proc("smaps_rollup", "Private_Dirty");
+		c->private = proc("smaps_rollup", "Anonymous:");
 	}
 	command("QUIT\r\n");
 	close(l.fd);

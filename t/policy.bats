@@ -7,6 +7,7 @@ answering() {
 	printf '%s\n' "$@" >"$BATS_TEST_TMPDIR/answers"
 	ASKED=$BATS_TEST_TMPDIR/asked
 	POLICY=unix:$BATS_TEST_TMPDIR/policy
+	rm -f "$BATS_TEST_TMPDIR/ready"
 	"$PYTHON" "$ROOT/t/policyserver.py" "$POLICY" \
 	    "$BATS_TEST_TMPDIR/answers" "$ASKED" \
 	    >"$BATS_TEST_TMPDIR/ready" 2>>"$LOG" 3>&- &

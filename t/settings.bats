@@ -476,7 +476,7 @@ impossible() {
 	    -o max-size=3K -o max-recipients=1 -o max-messages=2 \
 	    -o max-errors=3 -o max-junk=4 -o max-auth-failures=5 \
 	    -o max-hops=6 -o timeout=7 -o session-timeout=8 \
-	    -o protocol=lmtp -o dsn=yes -o proxy-protocol=yes \
+	    -o protocol=lmtp -o dsn=yes -o mt-priority=yes -o proxy-protocol=yes \
 	    -o 'disable=size help' -o log=syslog -o log-level=debug \
 	    -o recipient-delimiter=+- -o policy-fail=accept \
 	    -o tls-client-require=yes -o sandbox=no
@@ -595,7 +595,8 @@ impossible() {
 	local mode
 
 	for mode in {recipient} --; do
-		smtp -o "exec=$BATS_TEST_TMPDIR/program $mode" -o dsn=yes <<-'END'
+		smtp -o "exec=$BATS_TEST_TMPDIR/program $mode" -o dsn=yes \
+		    -o mt-priority=yes <<-'END'
 			EHLO client.test
 			MAIL FROM:<a@b>
 			RCPT TO:<one@mx.test>
@@ -626,4 +627,11 @@ impossible() {
 		[[ $status == 0 && -z $output ]] || fail "$page: $output" ||
 			return
 	done
+}
+
+@test "a wrong option under inetd: the client reads 421 and nothing else" {
+	talk -- sh -c 'exec "$SMTPD" -x 2>&1' <<-'END'
+		< 421 4\.3\.5
+		eof
+	END
 }

@@ -336,8 +336,9 @@ static const struct verb verbs[] = {
 static enum reply
 cmd_help(struct session *s, char *arg)
 {
-	char list[SESSION_TEXT_MAX] = "Commands:";
+	char list[SESSION_TEXT_MAX] = "2.0.0 Commands:";
 	size_t i, n, len = strlen(list);
+	bool codes = s->config->extensions & SESSION_STATUSCODES;
 
 	(void)arg;
 	for (i = 0; verbs[i].run != cmd_obsolete; i++) {
@@ -348,7 +349,8 @@ cmd_help(struct session *s, char *arg)
 		memcpy(list + len, verbs[i].name, n + 1);
 		len += n;
 	}
-	reply_line(s, 214, '-', list);
+	/* On each line (RFC 2034 section 3). */
+	reply_line(s, 214, '-', codes ? list : list + strlen("2.0.0 "));
 	return R_HELP;
 }
 

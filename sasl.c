@@ -118,7 +118,7 @@ ask(struct session *s, const char *input, size_t len, bool first, bool have)
 	};
 	struct session_verdict v = s->hooks->auth(s->arg, &x);
 
-	if (v.kind == SESSION_CHALLENGE)
+	if (v.kind == SESSION_CHALLENGE && x.challenge_len <= sizeof out)
 		challenge(s, out, x.challenge_len);
 	else
 		engine_ask(s, ASK_AUTH, v);

@@ -156,7 +156,7 @@ struct session_sasl {
  *		250 means that it is safe.  In LMTP called once for each accepted
  *		recipient, counted from 0; in SMTP once, with recipient 0
  *	reset	the transaction is over, however it ended; called once for each
- *		that got as far as mail
+ *		whose mail was accepted
  *	verify	VRFY or EXPN (expand): an acceptance's text is the answer
  *	starttls	454 instead of 220 if this refuses
  *	mechanisms	the SASL mechanisms that may be used now, separated by

@@ -335,6 +335,7 @@ load table
 		214 2.0.0|HELP
 		221|QUIT
 	END
+	[[ $output == *$'\n214-2.0.0 Commands: '* ]]
 }
 
 @test "nothing that the client says comes back" {

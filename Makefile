@@ -80,6 +80,11 @@ FULL_PACKAGES = \
 	fdm \
 	haproxy \
 	jq \
+	libdb5.3 \
+	libgnutls-dane0 \
+	libidn12 \
+	libnsl2 \
+	libpcre2-8-0 \
 	librabbitmq-dev \
 	lintian \
 	maildrop \

@@ -198,10 +198,12 @@ load_messages() {
 import concurrent.futures
 import smtplib
 import sys
+import time
 
-def send(n):
+def send(n):    # as a queue would: again, until it is taken
     sender = 'm%d@client.test' % n
-    for attempt in range(3):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         try:
             with smtplib.SMTP('127.0.0.1', int(sys.argv[1]), 'client.test',
                               timeout=60) as smtp:
@@ -209,6 +211,7 @@ def send(n):
             return sender
         except (smtplib.SMTPException, OSError) as error:
             print(sender, repr(error), file=sys.stderr)
+            time.sleep(0.2)
     return None
 
 with concurrent.futures.ThreadPoolExecutor(4) as pool:
@@ -234,9 +237,9 @@ END
 	lines_at_least 390 "$BATS_TEST_TMPDIR/answered" && fail 'too late'
 	wait "$n"
 
-	# It went on: nobody was refused for good.
+	# It went on: nobody was turned away for good.
 	answered=$(wc -l <"$BATS_TEST_TMPDIR/answered")
-	((answered >= 390)) || fail "only $answered of 400 were accepted"
+	((answered == 400)) || fail "only $answered of 400 were accepted"
 	sed -n 2,3p "$DIR/nodes" >"$BATS_TEST_TMPDIR/nodes"
 	DIR=$BATS_TEST_TMPDIR consume 1000 >"$BATS_TEST_TMPDIR/got"
 	cut -d' ' -f3 "$BATS_TEST_TMPDIR/got" | sort -u >"$BATS_TEST_TMPDIR/came"

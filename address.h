@@ -1,5 +1,5 @@
 /*
- * address.h - the grammar of paths, names and parameters; private to the engine.
+ * address.h - the grammar of paths, names and parameters; the engine's own.
  *
  * All parsers go forward over one NUL-terminated line and never past its end.
  * Each returns what follows the piece it matched, or NULL.

@@ -16,7 +16,7 @@
 #define V_CLEAR		(1u << 4)	/* even where TLS is required */
 #define V_SMTP		(1u << 5)	/* not in LMTP */
 #define V_LMTP		(1u << 6)	/* only there */
-#define V_PAYLOAD	(1u << 7)	/* octets follow even if it is refused */
+#define V_PAYLOAD	(1u << 7)	/* octets follow, refused or not */
 
 struct verb {
 	const char	*name;
@@ -425,7 +425,7 @@ command_line(struct session *s, char *line)
 	while (n > 0 && line[n - 1] == ' ')
 		line[--n] = '\0';
 	v = find_verb(line, &arg);
-	/* An unknown one may be the password, after an AUTH that was refused. */
+	/* An unknown one may be the password, after a refused AUTH. */
 	if (s->hooks->command != NULL)
 		s->hooks->command(s->arg, v == NULL ? "?" :
 		    v->run == sasl_start ? "AUTH" : line,

@@ -90,7 +90,8 @@ is_plain(const char *p)
 	if (*p == '\0')
 		return false;
 	for (; *p != '\0'; p++)
-		if (!address_is_alnum(*p) && strchr("-._:@<>+/,%[]", *p) == NULL)
+		if (!address_is_alnum(*p) &&
+		    strchr("-._:@<>+/,%[]", *p) == NULL)
 			return false;
 	return true;
 }

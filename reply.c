@@ -109,7 +109,7 @@ reply_text(enum reply id)
 	return replies[id].text;
 }
 
-/* What is not printable ASCII becomes a question mark; what is too long, cut. */
+/* What is not printable ASCII becomes a question mark; too long, it is cut. */
 static void
 add(struct line *l, const char *text, size_t max)
 {

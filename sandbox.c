@@ -52,7 +52,7 @@
 #define LL_REFER		(1ULL << 13)
 #define LL_TRUNCATE		(1ULL << 14)
 #define LL_CONNECT_TCP		(1ULL << 1)
-#define LL_MIN_ABI		2	/* without REFER no link from tmp/ to new/ */
+#define LL_MIN_ABI		2	/* with REFER: links from tmp/ to new/ */
 
 #define LL_SPOOL	(LL_WRITE_FILE | LL_READ_FILE | LL_READ_DIR | \
 			    LL_REMOVE_FILE | LL_MAKE_DIR | LL_MAKE_REG | \

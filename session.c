@@ -182,7 +182,8 @@ static void
 whole_line(struct session *s)
 {
 	size_t len = s->line_len;
-	bool secret = s->state == STATE_SASL || line_limit(s) != SESSION_LINE_MAX;
+	bool secret = s->state == STATE_SASL ||
+	    line_limit(s) != SESSION_LINE_MAX;
 
 	s->line[len] = '\0';
 	s->line_len = 0;

@@ -52,17 +52,17 @@
 #define SESSION_STARTTLS	(1u << 4)	/* RFC 3207 */
 #define SESSION_AUTH		(1u << 5)	/* RFC 4954 */
 #define SESSION_CHUNKING	(1u << 6)	/* RFC 3030 */
-#define SESSION_BINARYMIME	(1u << 7)	/* RFC 3030, with CHUNKING only */
-#define SESSION_SMTPUTF8	(1u << 8)	/* RFC 6531, with 8BITMIME only */
+#define SESSION_BINARYMIME	(1u << 7)	/* 3030, with CHUNKING */
+#define SESSION_SMTPUTF8	(1u << 8)	/* 6531, with 8BITMIME */
 #define SESSION_DSN		(1u << 9)	/* RFC 3461 */
 #define SESSION_LIMITS		(1u << 10)	/* RFC 9422 */
 #define SESSION_MT_PRIORITY	(1u << 11)	/* RFC 6710 */
-#define SESSION_HELP		(1u << 12)	/* RFC 1869 registers the keyword */
+#define SESSION_HELP		(1u << 12)	/* RFC 1869 */
 
 struct session_config {
 	const char	*hostname;	/* in the banner and in EHLO's answer */
 	unsigned	 extensions;	/* SESSION_PIPELINING | ... */
-	bool		 lmtp;		/* LHLO and a reply a recipient (RFC 2033) */
+	bool		 lmtp;		/* LHLO, a reply a recipient: RFC 2033 */
 	bool		 lf;		/* pass the body with LF line ends */
 	bool		 tls_required;	/* 530 until TLS (RFC 3207 section 4) */
 	bool		 auth_required;	/* MAIL: 530 until AUTH (RFC 4954) */
@@ -115,7 +115,7 @@ struct session_mail {
 	const char	*auth;		/* AUTH=, still xtext; "<>": nobody */
 	const char	*ret;		/* FULL or HDRS */
 	const char	*envid;		/* still xtext */
-	int		 priority;	/* MT-PRIORITY, -9 to 9; 0 if not given */
+	int		 priority;	/* MT-PRIORITY, -9 to 9, or 0 */
 };
 
 struct session_rcpt {
@@ -132,7 +132,7 @@ struct session_rcpt {
 struct session_sasl {
 	const char	*mechanism;	/* in upper case, from mechanisms() */
 	bool		 first;		/* first call of an exchange */
-	bool		 have_input;	/* false: first call, no initial response */
+	bool		 have_input;	/* false: no initial response */
 	const unsigned char *input;	/* the client's response, decoded */
 	size_t		 input_len;
 	unsigned char	*challenge;	/* SESSION_CHALLENGE: to be filled in */
@@ -142,7 +142,8 @@ struct session_sasl {
 
 /*
  * The hooks.  Each may be NULL: then everything is accepted and nobody is told.
- * Those that return a verdict may answer SESSION_LATER; arg is session_init()'s.
+ * Those that return a verdict may answer SESSION_LATER; arg is the one that
+ * session_init() was given.
  *
  *	helo	a HELO, EHLO or LHLO with a valid name
  *	mail	a new transaction
@@ -153,8 +154,8 @@ struct session_sasl {
  *		says; a slice of session_input()'s buffer.  Of a message that
  *		is going to be refused there may be no more calls
  *	end	the whole message, size octets on the wire (CRLF, un-dotted):
- *		250 means that it is safe.  In LMTP called once for each accepted
- *		recipient, counted from 0; in SMTP once, with recipient 0
+ *		250 means that it is safe.  In LMTP called once for each
+ *		accepted recipient, counted from 0; in SMTP once, with recipient 0
  *	reset	the transaction is over, however it ended; called once for each
  *		whose mail was accepted
  *	verify	VRFY or EXPN (expand): an acceptance's text is the answer
@@ -172,7 +173,7 @@ struct session_sasl {
  */
 enum session_event {
 	SESSION_EV_ERRORS,	/* closing: too many errors */
-	SESSION_EV_JUNK,	/* closing: too many commands that lead nowhere */
+	SESSION_EV_JUNK,	/* closing: too many idle commands */
 	SESSION_EV_AUTH,	/* closing: too many failed authentications */
 	SESSION_EV_HTTP,	/* closing: the client speaks HTTP */
 	SESSION_EV_GLUED,	/* closing: bytes sent along with STARTTLS */
@@ -198,7 +199,8 @@ struct session_hooks {
 	void		(*auth_end)(void *arg);
 	void		(*command)(void *arg, const char *line, bool secret);
 	void		(*reply)(void *arg, const char *line, size_t);
-	void		(*event)(void *arg, enum session_event, const char *why);
+	void		(*event)(void *arg, enum session_event,
+			    const char *why);
 };
 
 /* What the engine needs next; the output is to be flushed before each. */
@@ -314,7 +316,8 @@ void	session_tls(struct session *);
  * The program ends the session: "421 hostname text" goes out, after it the
  * engine takes nothing more.  status such as "4.4.2".
  */
-void	session_shutdown(struct session *, const char *status, const char *text);
+void	session_shutdown(struct session *, const char *status,
+	    const char *text);
 /* The client is gone: as shutdown, without a word. */
 void	session_hangup(struct session *);
 

@@ -2,7 +2,7 @@
  * smtpd.c - the program: one SMTP session on standard input and output.
  *
  * What the engine decides is in session.c; here its hooks are answered with
- * the help of deliver.c, recipients.c, policy.c and the modules, and the bytes
+ * the help of deliver.c, recipients.c, policy.c, tls.c and auth.c, and the bytes
  * are moved.
  */
 #include <sys/random.h>

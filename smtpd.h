@@ -86,7 +86,7 @@ void	settings_dump(const struct settings *);
 struct tls_info {
 	const char	*protocol;	/* "TLSv1.3"; NULL: no TLS */
 	const char	*cipher;	/* "TLS_AES_256_GCM_SHA384" */
-	const char	*client;	/* verified client certificate's subject */
+	const char	*client;	/* verified certificate's subject */
 	const char	*name;		/* the subject's common name, or "" */
 	const char	*verify;	/* "ok", "none" or why it failed */
 };
@@ -101,7 +101,7 @@ struct connection {
 	struct settings	 settings;
 	struct session	 session;
 	char		 id[17];	/* of the session, for logs and names */
-	char		 addr[64];	/* address, or "local"; IPv6 with zone */
+	char		 addr[64];	/* or "local"; IPv6 with zone */
 	char		 port[6];	/* or "" */
 	char		 server_addr[64];	/* from a PROXY header, or "" */
 	char		 server_port[6];
@@ -139,7 +139,7 @@ int	conn_write(const void *, size_t);	/* all of it, or -1 */
 void	conn_open(const struct settings *, int64_t end);
 void	conn_close(void);		/* close_notify, inside TLS */
 bool	conn_stopped(void);		/* SIGTERM came */
-/* Load module, certificates and keys: 0, or -1 with the reason logged. */
+/* Load certificates and keys: 0, or -1 with the reason logged. */
 int	conn_tls_load(const struct settings *);
 /* The handshake, after conn_tls_load(): from here on there is only TLS. */
 int	conn_tls_start(struct tls_info *);
@@ -229,8 +229,8 @@ void	policy_parse(const char *, size_t len, bool utf8,
 	    struct policy_answer *);
 
 /*
- * auth.c: is a user who they say they are?  In smtpd-tls only: it needs GnuTLS's
- * hashes and libcrypt, and AUTH nearly always happens inside TLS.
+ * auth.c: is a user who they say they are?  In smtpd-tls only, since it needs
+ * GnuTLS's hashes and libcrypt, and AUTH nearly always happens inside TLS.
  */
 struct auth_module {
 	/* What may be offered now, or NULL; looks for TLS in conn->tls. */

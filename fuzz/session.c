@@ -1,6 +1,7 @@
 /*
- * session.c - the engine under attack: a libFuzzer target, and with -DSTANDALONE
- * a test that runs the same checks over transcripts, cut at each offset.
+ * session.c - the engine under attack: a libFuzzer target, and with
+ * -DSTANDALONE a test that runs the same checks over transcripts, cut at each
+ * offset.
  *
  * However the input is cut, and whether the hooks answer at once or later, the
  * replies, the order of the hooks and the message must be the same; replies are
@@ -74,7 +75,7 @@ trace(struct run *r, const char *fmt, ...)
 	    sizeof line - 1);
 }
 
-/* Some are refused, so that both ways are seen: by their length, always alike. */
+/* Some are refused, so that both ways are seen: by length, always alike. */
 static struct session_verdict
 judge(struct run *r, const char *text)
 {

@@ -126,6 +126,16 @@ program() {
 	messages 0
 }
 
+@test "BDAT: the last chunk is refused for each recipient" {
+	smtp_raw -o protocol=lmtp -o spool="$SPOOL" -o max-size=11 \
+	    < <(printf '%s\r\n' 'LHLO a' 'MAIL FROM:<>' \
+	    'RCPT TO:<b@mx.test>' 'RCPT TO:<c@mx.test>' 'BDAT 6' abcd \
+	    'BDAT 6 LAST' efgh NOOP 'MAIL FROM:<>' 'RCPT TO:<b@mx.test>' \
+	    'RCPT TO:<c@mx.test>' 'BDAT 6 LAST' $'a\nbc' QUIT)
+	replies 220 250 250 250 250 250 552 552 250 250 250 250 550 550 221
+	messages 0
+}
+
 @test "a message that is refused is so for each" {
 	lmtp -o spool="$SPOOL" -o max-size=3 <<-'END'
 	LHLO client.test

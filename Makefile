@@ -74,6 +74,7 @@ FULL_PACKAGES = \
 	debhelper \
 	dovecot-core \
 	dovecot-imapd \
+	dovecot-lmtpd \
 	dpkg-dev \
 	fail2ban \
 	fakeroot \
@@ -86,6 +87,9 @@ FULL_PACKAGES = \
 	libnsl2 \
 	libpcre2-8-0 \
 	librabbitmq-dev \
+	libselinux1 \
+	libtirpc3 \
+	libwrap0 \
 	lintian \
 	maildrop \
 	mutt \
@@ -97,6 +101,8 @@ FULL_PACKAGES = \
 	python3-pika \
 	rabbitmq-server \
 	rspamd \
+	runit \
+	s6 \
 	testssl.sh
 
 FUZZ_PACKAGES = \
@@ -119,8 +125,12 @@ BSD_LIBS = -Wl,-Bstatic $(BSD_ARCHIVES) -Wl,-Bdynamic
 TLS_CFLAGS := $(shell $(PKGCONFIG) --cflags gnutls 2>/dev/null)
 TLS_LIBS := $(shell $(PKGCONFIG) --libs gnutls 2>/dev/null)
 
+# What starts a dynamic program here: the sandbox must let smtpd-tls have it.
+LOADER	:= $(shell $(CC) -\#\#\# -x c /dev/null 2>&1 | sed -n \
+	's/.*-dynamic-linker"\{0,1\} "\{0,1\}\([^" ]*\).*/\1/p')
+
 BASE	= -std=gnu11 $(WARNINGS) $(BSD_CFLAGS) $(TLS_CFLAGS) -MMD -MP \
-	-DMODULE_DIR='"$(MODDIR)"' -I.
+	-DMODULE_DIR='"$(MODDIR)"' -DLOADER='"$(LOADER)"' -I.
 LINK	= -Wl,-z,relro,-z,now -Wl,-O1 -Wl,--as-needed
 COMPILE	= $(CC) $(BASE) $(HARDEN) $(CFLAGS) $(CPPFLAGS)
 COMPILE_ASAN = $(CC) $(BASE) $(SANITIZE) $(CPPFLAGS)
@@ -306,8 +316,12 @@ install: all
 	install -m 644 $(MAN3) $(DESTDIR)$(MANDIR)/man3
 	install -m 644 $(MAN5) $(DESTDIR)$(MANDIR)/man5
 	install -m 644 $(MAN8) $(DESTDIR)$(MANDIR)/man8
+	install -d $(DESTDIR)$(DOCDIR)/examples
+	cp -R examples/. $(DESTDIR)$(DOCDIR)/examples
+	chmod -R u+w,a+rX,go-w $(DESTDIR)$(DOCDIR)/examples
 
 uninstall:
+	rm -rf $(DESTDIR)$(DOCDIR)/examples
 	rm -f $(DESTDIR)$(SBINDIR)/smtpd \
 	    $(DESTDIR)$(MODDIR)/smtpd-tls \
 	    $(DESTDIR)$(INCDIR)/session.h \
@@ -316,7 +330,7 @@ uninstall:
 	    $(MAN3:%=$(DESTDIR)$(MANDIR)/man3/%) \
 	    $(MAN5:%=$(DESTDIR)$(MANDIR)/man5/%) \
 	    $(MAN8:%=$(DESTDIR)$(MANDIR)/man8/%)
-	-rmdir $(DESTDIR)$(MODDIR) 2>/dev/null
+	-rmdir $(DESTDIR)$(MODDIR) $(DESTDIR)$(DOCDIR) 2>/dev/null
 
 #--- Units, sandbox, package.
 

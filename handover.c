@@ -8,6 +8,8 @@
  * the very memory is gone, buffers, parser and all.  What goes along is in one
  * line of the environment.
  */
+#include <sys/auxv.h>
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -27,14 +29,16 @@ const char *
 handover_program(void)
 {
 	static char path[PATH_MAX];
+	const char *self;
 	char *slash;
-	ssize_t n;
 
 	if (*path != '\0')
 		return path;
-	n = readlink("/proc/self/exe", path, sizeof path - sizeof NAME);
-	path[n > 0 ? n : 0] = '\0';
-	if ((slash = strrchr(path, '/')) != NULL) {
+	self = (const char *)getauxval(AT_EXECFN);
+	if (self != NULL &&
+	    strlcpy(path, self, sizeof path - sizeof NAME) <
+	    sizeof path - sizeof NAME &&
+	    (slash = strrchr(path, '/')) != NULL) {
 		memcpy(slash + 1, NAME, sizeof NAME);
 		if (access(path, X_OK) == 0)
 			return path;

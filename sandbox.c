@@ -4,7 +4,9 @@
  *
  * Landlock leaves it the spool and the files that the settings name, seccomp
  * the system calls of a session: no new descriptors but files, no processes,
- * no programs.  Both are set up without a library, and with little: a filter
+ * no programs but smtpd-tls, which starts with all of this in force.  (By the
+ * dynamic loader, which must be executable, that is any program in reach; but it
+ * could do no more than what ran it.)  Both are set up without a library, and with little: a filter
  * costs by its length and a rule by the path that it opens.
  */
 #define _GNU_SOURCE	/* O_PATH */
@@ -97,29 +99,32 @@ static const struct {
 
 /*
  * What starting smtpd-tls reads: the dynamic loader, which is executed, the
- * libraries, and two files of the system's policy that must not be missed.
+ * libraries, and files of the system's that must not be missed.  Few rules,
+ * since each costs as much as twenty system calls: /lib needs none where it is
+ * a link into /usr.
  */
+#define NO_LINK		(O_DIRECTORY | O_NOFOLLOW)
 static const struct {
 	const char	*path;
+	int		 flags;
 	uint64_t	 access;
-} libraries[] = {
-	{ "/lib64/ld-linux-x86-64.so.2",	LL_READ_FILE | LL_EXECUTE },
-	{ "/lib/ld-linux-aarch64.so.1",		LL_READ_FILE | LL_EXECUTE },
-	{ "/usr/lib",				LL_READ_FILE },
-	{ "/usr/lib64",				LL_READ_FILE },
-	{ "/etc/ld.so.cache",			LL_READ_FILE },
-	{ "/etc/gnutls/config",			LL_READ_FILE },
-	{ "/proc/sys/crypto/fips_enabled",	LL_READ_FILE },
-	{ NULL, 0 }
+} start_files[] = {
+	{ LOADER,		0, LL_READ_FILE | LL_EXECUTE },
+	{ "/usr",		NO_LINK, LL_READ_FILE },
+	{ "/lib",		NO_LINK, LL_READ_FILE },
+	{ "/lib64",		NO_LINK, LL_READ_FILE },
+	{ "/etc/ld.so.cache",	0, LL_READ_FILE },
+	{ "/etc/gnutls/config",	0, LL_READ_FILE },
+	{ "/proc/sys/crypto/fips_enabled", 0, LL_READ_FILE },
 };
 
 #ifdef ARCH
 /*
  * The calls of a session.  Absent on purpose: all that makes a process, a
  * socket, a device or a program, that looks at another process or signals to
- * one, that changes who we are, and ioctl(2).  What is not here fails with
- * ENOSYS, as on an older kernel, so that a libc newer than this list falls
- * back.
+ * one, that changes who we are, ioctl(2), and chmod(2), which Landlock does not
+ * govern.  What is not here fails with ENOSYS, as on an older kernel, so that a
+ * libc newer than this list falls back.
  */
 static const unsigned short calls[] = {
 	__NR_read, __NR_readv, __NR_write, __NR_writev, __NR_close, __NR_lseek,
@@ -127,14 +132,13 @@ static const unsigned short calls[] = {
 	__NR_recvfrom, __NR_sendto, __NR_shutdown,
 	__NR_getsockname, __NR_getpeername,
 	__NR_openat, __NR_newfstatat, __NR_fstat, __NR_fstatfs, __NR_faccessat,
-	__NR_fcntl, __NR_flock, __NR_fchmod, __NR_umask, __NR_getcwd,
-	__NR_linkat, __NR_unlinkat, __NR_mkdirat, __NR_readlinkat,
-	__NR_renameat2,
-	__NR_fsync, __NR_fdatasync, __NR_ftruncate, __NR_fallocate,
+	__NR_fcntl, __NR_getcwd, __NR_readlinkat,
+	__NR_linkat, __NR_unlinkat, __NR_mkdirat, __NR_renameat2,
+	__NR_fsync, __NR_fdatasync,
 	__NR_brk, __NR_mmap, __NR_munmap, __NR_mremap, __NR_mprotect,
 	__NR_madvise, __NR_futex,
 	__NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigreturn,
-	__NR_setitimer, __NR_getitimer, __NR_nanosleep, __NR_clock_nanosleep,
+	__NR_nanosleep, __NR_clock_nanosleep,
 	__NR_clock_gettime, __NR_clock_getres, __NR_gettimeofday,
 	__NR_getrandom, __NR_getrusage, __NR_times, __NR_sysinfo, __NR_uname,
 	__NR_getpid, __NR_gettid, __NR_getppid, __NR_sched_yield,
@@ -145,8 +149,7 @@ static const unsigned short calls[] = {
 #endif
 #ifdef __NR_open	/* what newer machines never had */
 	__NR_open, __NR_stat, __NR_lstat, __NR_access, __NR_readlink,
-	__NR_link, __NR_unlink, __NR_rename, __NR_mkdir, __NR_chmod,
-	__NR_poll, __NR_select, __NR_alarm, __NR_time,
+	__NR_mkdir, __NR_poll, __NR_select, __NR_time,
 #endif
 };
 
@@ -175,26 +178,7 @@ struct filter {
 	struct sock_filter code[FILTER_MAX];
 	unsigned short	 len;
 };
-
-static void	filter_add(struct filter *, unsigned, uint32_t, unsigned,
-		    unsigned);
-static void	filter_socket(struct filter *, const struct settings *);
-static void	filter_words(struct filter *, const uint32_t *);
-static void	add_calls(uint32_t *, const unsigned short *, size_t);
-static void	filter_build(struct filter *, const struct settings *);
 #endif
-static bool	is_server(const char *, const char *);
-static bool	may_become_other(const struct settings *);
-static int	filter_enter(const struct settings *);
-static int	paths_version(void);
-static void	paths_make(const char *);
-static int	paths_allow(int, const char *, uint64_t);
-static int	paths_port(int, const char *);
-static int	paths_files(int, const struct settings *);
-static int	paths_program(int, const struct settings *);
-static int	paths_rules(int, int, const struct settings *);
-static int	paths_enter(const struct settings *);
-static void	limits_enter(void);
 
 /* Is this the setting of a server of that kind? */
 static bool
@@ -377,18 +361,22 @@ paths_make(const char *spool)
  * not there.
  */
 static int
-paths_allow(int set, const char *path, uint64_t access)
+paths_open(int set, const char *path, int flags, uint64_t access)
 {
 	struct ll_path	 rule = { access, -1 };
 	long		 r;
 
-	if (path == NULL)
-		return 0;
-	if ((rule.fd = open(path, O_PATH | O_CLOEXEC)) == -1)
+	if ((rule.fd = open(path, O_PATH | O_CLOEXEC | flags)) == -1)
 		return 1;
 	r = syscall(LL_ADD_RULE, set, LL_PATH_BENEATH, &rule, 0);
 	close(rule.fd);
 	return r == 0 ? 0 : -1;
+}
+
+static int
+paths_allow(int set, const char *path, uint64_t access)
+{
+	return path == NULL ? 0 : paths_open(set, path, 0, access);
 }
 
 /* "inet:HOST:PORT": its port is the only one to connect to. */
@@ -423,16 +411,16 @@ paths_files(int set, const struct settings *s)
 static int
 paths_program(int set, const struct settings *s)
 {
-	size_t	 i;
+	size_t		 i;
 
 	if (paths_allow(set, handover_program(), LL_READ_FILE |
 	    LL_EXECUTE) == -1 ||
 	    paths_allow(set, s->file, LL_READ_FILE) == -1 ||
 	    paths_allow(set, s->recipients, LL_READ_FILE) == -1)
 		return -1;
-	for (i = 0; libraries[i].path != NULL; i++)
-		if (paths_allow(set, libraries[i].path,
-		    libraries[i].access) == -1)
+	for (i = 0; i < sizeof(start_files) / sizeof(start_files[0]); i++)
+		if (paths_open(set, start_files[i].path, start_files[i].flags,
+		    start_files[i].access) == -1)
 			return -1;
 	return 0;
 }

@@ -122,10 +122,27 @@ fifo_outside(void)
 	return mkfifo(target.made, 0600);
 }
 
+/* Each way on its own, since Landlock knows nothing of modes. */
 static int
 mode_outside(void)
 {
 	return (int)syscall(SYS_fchmodat, AT_FDCWD, target.file, 0666);
+}
+
+static int
+mode_by_path(void)
+{
+#ifdef SYS_chmod
+	return (int)syscall(SYS_chmod, target.file, 0666);
+#else
+	return mode_outside();
+#endif
+}
+
+static int
+mode_of_own(void)
+{
+	return (int)syscall(SYS_fchmod, STDIN_FILENO, 0666);
 }
 
 static int
@@ -310,7 +327,8 @@ code_from_data(void)
 static int
 forge(char *program, char *variable)
 {
-	char *const argv[] = { program, NULL }, *const env[] = { variable, NULL };
+	char *const argv[] = { program, NULL };
+	char *const env[] = { variable, NULL };
 	struct exec_result result;
 	int fd = runner_create();
 
@@ -343,6 +361,7 @@ static const struct {
 	TRY(read_own_memory), TRY(read_environment), TRY(write_outside),
 	TRY(unnamed_outside), TRY(link_outside), TRY(symlink_outside),
 	TRY(mkdir_outside), TRY(fifo_outside), TRY(mode_outside),
+	TRY(mode_by_path), TRY(mode_of_own),
 	TRY(truncate_outside), TRY(connect_tcp), TRY(listen_tcp),
 	TRY(socket_udp), TRY(socket_unix), TRY(socket_netlink),
 	TRY(make_process), TRY(make_thread), TRY(run_unnamed),

@@ -350,7 +350,8 @@ build/attack/smtpd-tls: t/attack.c $(call objects,build,$(PROGRAM) full.c \
 	$(ATTACK) -pie -o $@ $^ $(TLS_LIBS) -lcrypt $(BSD_LIBS)
 
 # A template and its settings are one file under several names; what is in
-# CONFDIR already is the administrator's.
+# CONFDIR already is the administrator's.  With TLS from the first octet smtpd
+# would become smtpd-tls at once: there that is started, which saves an exec.
 CONFDIR	= /etc/smtpd
 SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
 TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d
@@ -370,6 +371,8 @@ install-units:
 	    test -e $(DESTDIR)$(CONFDIR)/$$name.conf || \
 	    $(PLACE) units/$$name.conf \
 	    >$(DESTDIR)$(CONFDIR)/$$name.conf || exit; done
+	sed -i 's,$(SBINDIR)/smtpd,$(MODDIR)/smtpd-tls,' \
+	    $(DESTDIR)$(UNITDIR)/smtpd-submissions@.service
 	install -m 644 units/smtpd.sysusers $(DESTDIR)$(SYSUSERSDIR)/smtpd.conf
 	install -m 644 units/smtpd.tmpfiles $(DESTDIR)$(TMPFILESDIR)/smtpd.conf
 

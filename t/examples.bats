@@ -322,3 +322,123 @@ assert [m['Subject'] for m in box] == ['Welcome']
 assert [m['Delivered-To'] for m in box] == ['bob@example.org']
 END
 }
+
+# block FILE PATTERN: the lines that FILE sets off by four blanks, of the one
+# block that has a line like PATTERN.
+block() {
+	awk -v "pattern=$2" '
+	/^    / || /^$/ { text = text substr($0, 5) "\n"
+	    if ($0 ~ pattern) found = 1; next }
+	{ if (found) printf "%s", text; text = found = "" }
+	END { if (found) printf "%s", text }' "$1" | sed '/./,$!d' | grep ''
+}
+
+# caught COMMAND: this receiver of a test run catches mail, once paths and port
+# are made ours.
+caught() {
+	local port
+
+	port=$(free_port)
+	printf 'exec %s\n' "$1" | sed "s|/usr/local/sbin/smtpd|$SMTPD|
+	    s|/tmp/caught|$SPOOL|; s|2525|$port|" >"$BATS_TEST_TMPDIR/command"
+	background bash "$BATS_TEST_TMPDIR/command" 2>>"$LOG"
+	wait_for listening "$!"
+	curl -sS --crlf --url "smtp://127.0.0.1:$PORT" --user any:password \
+	    --mail-from a@client.test --mail-rcpt b@mx.test \
+	    -T - <<<'Subject: Welcome'
+	messages 1
+}
+
+@test "README: mail is caught in CI as it is written there" {
+	local command
+
+	command=$(block "$ROOT/README.md" 'run-your-tests')
+	caught "${command%%&*}"
+	command=$(grep '^grep' <<<"$command")
+	eval "${command/\/tmp\/caught/$SPOOL}"
+}
+
+@test "ci: the job for GitHub catches a message" {
+	local job command
+
+	job=$(block "$EXAMPLES/ci/README.md" 'name: Catch mail')
+	export RUNNER_TEMP=$BATS_TEST_TMPDIR
+	SPOOL=$RUNNER_TEMP/caught
+	command=$(grep -A 2 'systemd-socket-activate' <<<"$job")
+	caught "${command%&*}"
+	# The loop that waits for it ends, and what looks finds.
+	command=$(grep 'until' <<<"$job")
+	eval "${command//2525/$PORT}"
+	command=$(grep 'run: grep' <<<"$job")
+	eval "${command#*run: }"
+}
+
+@test "README: the program in it keeps a message" {
+	local program=$BATS_TEST_TMPDIR/receive
+
+	block "$ROOT/README.md" '/srv/in' |
+	    sed "s|/srv/in|$BATS_TEST_TMPDIR/in|" >"$program"
+	chmod +x "$program"
+	smtp -o "exec=$program" < <(one a@client.test b@mx.test one)
+	replies 220 250 250 250 354 451 221
+	mkdir "$BATS_TEST_TMPDIR/in"
+	smtp -o "exec=$program" < <(one a@client.test b@mx.test one)
+	replies 220 250 250 250 354 250 221
+	said 'Thank you'
+	grep -q '^Subject: one' "$BATS_TEST_TMPDIR"/in/*.eml
+}
+
+@test "README: the mail is read as it is written there" {
+	cd "$BATS_TEST_TMPDIR"
+	"$SMTPD" -o spool=mail <"$EXAMPLES/transcript" >/dev/null 2>&1
+	block "$ROOT/README.md" 'import mailbox' >read.py
+	run -0 "$PYTHON" read.py
+	[[ $output == "['me@example.org'] hello" ]] || fail "$output"
+	run -0 bash -c "$(grep -o 'grep -l .*mail/new/\*' "$ROOT/README.md")"
+	[[ $output == mail/new/* ]]
+}
+
+@test "README: a transcript needs CRLF, and sed makes them" {
+	cd "$BATS_TEST_TMPDIR"
+	one you@example.org me@example.org x |
+	    bash -c "$(sed -n 's/.*`\(sed .s.*\)`.*/\1/p' \
+	    "$ROOT/README.md")" >transcript
+	eval "$(sed -n "s|^    /usr/local/sbin/smtpd \(.*<transcript\)|$SMTPD \1|p" \
+	    "$ROOT/README.md")" >replies 2>>"$LOG"
+	grep -q '^250 2.0.0' replies
+	SPOOL=mail messages 1
+}
+
+@test "README: the replies in it are what is said" {
+	local line
+
+	cd "$BATS_TEST_TMPDIR"
+	ln -s "$SMTPD" "$EXAMPLES" .
+	block "$ROOT/README.md" 'examples/transcript' >text
+	grep '^[2-5]' text >expected
+	(($(wc -l <expected) > 5))
+	PATH=$PATH:. eval "$(sed -n 's/^\$ //p' text)" | tr -d '\r' >said
+	while IFS= read -r line; do
+		grep -qxF -- "$line" said || fail "not said: $line"
+	done <expected
+}
+
+@test "README: the settings in it are settings" {
+	local line n=0
+
+	cd "$BATS_TEST_TMPDIR"
+	certs
+	cp "$CERTS/ec.pem" mx.pem
+	cp "$CERTS/ec.key" mx.key
+	echo "me:$(openssl passwd -6 secret)" >users
+	block "$ROOT/README.md" '^    auth-file = ' |
+	    sed "s|/etc/smtpd|$PWD|" >conf
+	(($(grep -c ' = ' conf) == 6))
+	"$SMTPD" -t -f conf
+	while IFS= read -r line; do
+		"$SMTPD" -T -o "$line"
+		n=$((n + 1))
+	done < <(sed -n 's/^    \(exec = \)/\1/p; s/^    \(spool = \)/\1/p' \
+	    "$ROOT/README.md")
+	((n > 3))
+}

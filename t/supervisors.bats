@@ -53,7 +53,7 @@ deliver() {
 }
 
 @test "tcpsvd" {
-	background tcpsvd 127.0.0.1 0 "$SMTPD" -f "$CONF" 2>>"$LOG"
+	background tcpsvd -l 0 127.0.0.1 0 "$SMTPD" -f "$CONF" 2>>"$LOG"
 	wait_for listening "$!"
 	deliver 127.0.0.4
 }

@@ -31,9 +31,39 @@ guest() {
 
 @test "its files are nobody else's" {
 	run -0 dpkg --contents "$BATS_FILE_TMPDIR"/stdin-smtpd_*.deb
+	grep -e '^-rwxr-xr-x.*/doc/stdin-smtpd/examples/webhook$' <<<"$output"
 	! grep -e ' \./usr/sbin/smtpd$' -e '/smtpd\.8' -e '/smtpd\.conf\.5' \
 	    -e ' \./etc/smtpd\.conf$' <<<"$output"
 	! grep -v -e ' root/root ' <<<"$output"
+}
+
+@test "the engine is a library in a package of its own" {
+	guest 3<<-'EOF'
+		dpkg -i ${DEB/stdin-smtpd_/stdin-smtpd-dev_}
+		printf '%s\n' '#include <session.h>' \
+		    'static struct session s;' 'int main(void)' '{' \
+		    'static const struct session_config c = { .hostname = "x" };' \
+		    'static const struct session_hooks h;' \
+		    'session_init(&s, &c, &h, 0);' \
+		    'return (session_want(&s) != SESSION_INPUT);' '}' >/root/e.c
+		cc -o /root/e /root/e.c $(pkg-config --cflags --libs session)
+		/root/e
+		[[ -e /usr/share/man/man3/session.3.gz ]] || man -w session
+	EOF
+}
+
+@test "keys of tickets change every day, set up as the example says" {
+	guest 3<<-'EOF'
+		dpkg -i "$DEB"
+		cd /usr/share/doc/stdin-smtpd/examples/ticket-rotation
+		sed -n 's/^#\t//p' smtpd-tickets.timer >/root/commands
+		. /root/commands
+		[[ $(stat -c %s:%a:%U /etc/smtpd/tickets) == 64:600:smtpd ]]
+		[[ $(systemctl is-active smtpd-tickets.timer) == active ]]
+		before=$(sha256sum </etc/smtpd/tickets)
+		systemctl start smtpd-tickets.service
+		[[ $(sha256sum </etc/smtpd/tickets) != "$before" ]]
+	EOF
 }
 
 @test "installed, used, upgraded, removed and purged" {

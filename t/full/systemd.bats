@@ -131,6 +131,22 @@ guest() {
 	EOF
 }
 
+@test "a delivery program may be set-group-ID, the session can't gain anything" {
+	guest <<-'EOF'
+		install -g mail -m 2755 /usr/bin/id /usr/local/bin/id
+		printf '%s\n' 'exec = /usr/local/bin/id -gn' \
+		    'log-level = debug' >/etc/smtpd/smtpd.conf
+		systemctl start smtpd.socket
+		client 127.0.0.1 25
+		journal -t smtpd | grep '250 2.0.0 mail'
+
+		exec 7<>/dev/tcp/127.0.0.1/25
+		read -r <&7
+		read -r main _ < <(systemctl show -P MainPID 'smtpd@*.service')
+		wait_for grep '^NoNewPrivs:.1' "/proc/$main/status"
+	EOF
+}
+
 @test "LMTP on a UNIX socket, for the group alone" {
 	guest <<-'EOF'
 		systemctl start smtpd-lmtp.socket

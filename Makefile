@@ -282,7 +282,7 @@ fuzz-parsers:
 	    build/fuzz/parsers.corpus
 
 build/fuzz/parsers: fuzz/parsers.c policy.c ask.c recipients.c proxy.c \
-    smtpd.h Makefile
+    address.c smtpd.h address.h Makefile
 	@mkdir -p $(@D)
 	clang -std=gnu11 -D_GNU_SOURCE -O1 -g \
 	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \

@@ -321,34 +321,22 @@ address_path(char *line, struct address *a)
 	return line + (end - line) + 1;
 }
 
-static bool
-is_value(char c)
+/* class "." subject "." detail, of one to three digits the latter two. */
+unsigned
+address_status(const char *text)
 {
-	return c > ' ' && c <= '~' && c != '=';
-}
+	const char *p = text + 1;
+	int part, digits;
 
-char *
-address_parameter(char *p, char **keyword, char **value)
-{
-	char *end;
-
-	if (!address_is_alnum(*p))
-		return NULL;
-	for (end = p; address_is_alnum(*end) || *end == '-'; end++)
-		;
-	*keyword = p;
-	*value = NULL;
-	if (*end == '=') {
-		*end++ = '\0';
-		for (*value = end; is_value(*end); end++)
-			;
-		if (end == *value)
-			return NULL;
+	if (*text != '2' && *text != '4' && *text != '5')
+		return 0;
+	for (part = 0; part < 2; part++) {
+		if (*p++ != '.')
+			return 0;
+		for (digits = 0; digits < 3 && is_digit(*p); digits++)
+			p++;
+		if (digits == 0)
+			return 0;
 	}
-	if (*end == '\0')
-		return end;
-	if (*end != ' ' || end[1] == '\0')
-		return NULL;
-	*end = '\0';
-	return end + 1;
+	return (unsigned)(p - text);
 }

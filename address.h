@@ -1,5 +1,6 @@
 /*
- * address.h - the grammar of paths, names and parameters; the engine's own.
+ * address.h - the grammar of paths, names and parameters: not part of the
+ * engine's interface, but the program uses it as well.
  *
  * All parsers go forward over one NUL-terminated line and never past its end.
  * Each returns what follows the piece it matched, or NULL.
@@ -25,14 +26,14 @@ char	*address_path(char *, struct address *);
 /* The same without the brackets, up to the end of the line (AUTH=). */
 bool	address_mailbox(const char *);
 
-/*
- * One esmtp-param, "keyword[=value]", both NUL-terminated in the line; value
- * is NULL when there is none.  Returns where the next one starts.
- */
-char	*address_parameter(char *, char **keyword, char **value);
-
 /* The length of the valid UTF-8 sequence past ASCII that starts here, or 0. */
 unsigned address_utf8(const char *);
+
+/*
+ * The length of the enhanced status code that starts here, "5.7.1" (RFC 3463
+ * section 2), or 0.  What follows it is the caller's business.
+ */
+unsigned address_status(const char *);
 
 bool	address_is_alnum(char);
 

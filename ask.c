@@ -2,7 +2,7 @@
  * ask.c - the connection to a policy server: a question there, an answer back.
  *
  * It is opened for the first question and kept for the session, one for each
- * address.  Everything has a deadline.
+ * address.  Everything has a deadline, and ends at SIGTERM.
  */
 #define _GNU_SOURCE		/* memmem(3) */
 
@@ -18,12 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "smtpd.h"
 
 #define CHECK_TIME	5	/* seconds for a connection of -t */
+#define TICK		50	/* ms, between attempts to connect */
 
 struct server {
 	const char	*address;
@@ -43,10 +43,10 @@ struct endpoint {
 
 static struct {
 	struct server	 servers[2];	/* policy and policy-end */
-} k = { .servers = { { .fd = -1 }, { .fd = -1 } } };
+} asked = { .servers = { { .fd = -1 }, { .fd = -1 } } };
 
-static int64_t	now(void);
 static struct server *server_at(const char *address);
+static int	endpoints(const char *address, struct endpoint[2]);
 static int	server_connect(struct server *, int64_t deadline);
 static void	server_close(struct server *);
 static bool	server_idle(const struct server *);
@@ -90,7 +90,7 @@ ask(const char *address, const char *question, size_t question_len,
 		return -1;
 	}
 	len = exchange(s, question, question_len, answer, size,
-	    now() + (int64_t)seconds * 1000);
+	    conn_now() + (int64_t)seconds * 1000);
 	s->slow = len == -1 && errno == ETIMEDOUT;
 	return len;
 }
@@ -98,7 +98,15 @@ ask(const char *address, const char *question, size_t question_len,
 void
 ask_reset(void)
 {
-	k.servers[0].slow = k.servers[1].slow = false;
+	asked.servers[0].slow = asked.servers[1].slow = false;
+}
+
+bool
+ask_valid(const char *address)
+{
+	struct endpoint	 e[2];
+
+	return endpoints(address, e) != -1;
 }
 
 int
@@ -106,7 +114,7 @@ ask_check(const char *address)
 {
 	struct server	 s = { .address = address, .fd = -1 };
 
-	if (server_connect(&s, now() + CHECK_TIME * 1000) == -1)
+	if (server_connect(&s, conn_now() + CHECK_TIME * 1000) == -1)
 		return -1;
 	server_close(&s);
 	return 0;
@@ -115,40 +123,12 @@ ask_check(const char *address)
 static struct server *
 server_at(const char *address)
 {
-	struct server	*s = &k.servers[0];
+	struct server	*s = &asked.servers[0];
 
 	if (s->address != NULL && strcmp(s->address, address) != 0)
-		s = &k.servers[1];
+		s = &asked.servers[1];
 	s->address = address;
 	return s;
-}
-
-static int64_t
-now(void)
-{
-	struct timespec	 ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* Until the descriptor is ready, or -1 with ETIMEDOUT. */
-static int
-wait_for(int fd, short events, int64_t deadline)
-{
-	struct pollfd	 pfd = { .fd = fd, .events = events };
-	int64_t		 left;
-	int		 n;
-
-	do {
-		if ((left = deadline - now()) <= 0)
-			n = 0;
-		else
-			n = poll(&pfd, 1, (int)left);
-	} while (n == -1 && errno == EINTR);
-	if (n == 0)
-		errno = ETIMEDOUT;
-	return n == 1 ? 0 : -1;
 }
 
 static int
@@ -157,6 +137,10 @@ endpoint_unix(const char *path, struct endpoint *e)
 	memset(e, 0, sizeof(*e));
 	e->u.un.sun_family = AF_UNIX;
 	e->len = sizeof(e->u.un);
+	if (*path == '\0') {
+		errno = EINVAL;
+		return -1;
+	}
 	if (strlcpy(e->u.un.sun_path, path, sizeof(e->u.un.sun_path)) <
 	    sizeof(e->u.un.sun_path))
 		return 0;
@@ -184,6 +168,18 @@ endpoint_inet(const char *host, in_port_t port, struct endpoint *e)
 	return -1;
 }
 
+/* 1 to 65535 in digits and nothing else, or 0. */
+static in_port_t
+port_number(const char *text)
+{
+	const char	*error;
+	long long	 n = strtonum(text, 1, 65535, &error);
+
+	if (error != NULL || text[strspn(text, "0123456789")] != '\0')
+		return 0;
+	return (in_port_t)n;
+}
+
 /*
  * The places to try: one, or with localhost two; -1 if this is no address.
  * Names are not looked up: that has no deadline, and no answer that could be
@@ -193,7 +189,7 @@ static int
 endpoints(const char *address, struct endpoint e[2])
 {
 	char		 host[64];
-	const char	*port, *error;
+	const char	*colon;
 	in_port_t	 n;
 	size_t		 len;
 
@@ -201,16 +197,14 @@ endpoints(const char *address, struct endpoint e[2])
 		return endpoint_unix(address + 5, e) == -1 ? -1 : 1;
 	errno = EINVAL;
 	if (strncmp(address, "inet:", 5) != 0 ||
-	    (port = strrchr(address + 5, ':')) == NULL)
+	    (colon = strrchr(address + 5, ':')) == NULL ||
+	    (n = port_number(colon + 1)) == 0)
 		return -1;
-	len = port - (address + 5);
+	len = colon - (address + 5);
 	if (len == 0 || len >= sizeof(host))
 		return -1;
 	memcpy(host, address + 5, len);
 	host[len] = '\0';
-	n = strtonum(port + 1, 1, 65535, &error);
-	if (error != NULL)
-		return -1;
 	if (strcasecmp(host, "localhost") == 0)
 		return endpoint_inet("127.0.0.1", n, &e[0]) == -1 ||
 		    endpoint_inet("::1", n, &e[1]) == -1 ? -1 : 2;
@@ -221,30 +215,44 @@ endpoints(const char *address, struct endpoint e[2])
 	return endpoint_inet(host, n, e) == -1 ? -1 : 1;
 }
 
-/* Linux: SO_SNDTIMEO bounds a connect(2) too, and a full AF_UNIX backlog. */
+/*
+ * connect(2) said no.  A local server with a full backlog can only be tried
+ * again (EAGAIN); a TCP connection is waited for.
+ */
+static int
+await_connection(int fd, int64_t deadline)
+{
+	int64_t	 again = conn_now() + TICK;
+
+	if (errno == EINPROGRESS || errno == EALREADY)
+		return conn_await(fd, POLLOUT, deadline);
+	if (errno != EAGAIN)
+		return -1;
+	if (conn_await(-1, 0, again < deadline ? again : deadline) == -1 &&
+	    (errno != ETIMEDOUT || conn_now() >= deadline))
+		return -1;
+	return 0;
+}
+
+/* What became of a connection that was waited for, connect(2) says as well. */
 static int
 connect_to(const struct endpoint *e, int64_t deadline)
 {
-	struct timeval	 tv;
-	int64_t		 left = deadline - now();
-	int		 fd, error;
+	int	 fd, error;
 
-	if (left <= 0) {
-		errno = ETIMEDOUT;
+	fd = socket(e->u.sa.sa_family,
+	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return -1;
+	while (connect(fd, &e->u.sa, e->len) == -1 && errno != EISCONN) {
+		if (await_connection(fd, deadline) == 0)
+			continue;
+		error = errno;
+		close(fd);
+		errno = error;
 		return -1;
 	}
-	tv.tv_sec = left / 1000;
-	tv.tv_usec = left % 1000 * 1000;
-	if ((fd = socket(e->u.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)) ==
-	    -1)
-		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) == 0 &&
-	    connect(fd, &e->u.sa, e->len) == 0)
-		return fd;
-	error = errno == EINPROGRESS || errno == EAGAIN ? ETIMEDOUT : errno;
-	close(fd);
-	errno = error;
-	return -1;
+	return fd;
 }
 
 static int
@@ -298,7 +306,7 @@ server_send(const struct server *s, const char *buf, size_t len,
 		if (n != -1)
 			done += n;
 		else if (errno == EAGAIN) {
-			if (wait_for(s->fd, POLLOUT, deadline) == -1)
+			if (conn_await(s->fd, POLLOUT, deadline) == -1)
 				return -1;
 		} else if (errno != EINTR)
 			return -1;
@@ -324,7 +332,7 @@ server_receive(const struct server *s, char *buf, size_t size,
 			errno = EMSGSIZE;
 			return -1;
 		}
-		if (wait_for(s->fd, POLLIN, deadline) == -1)
+		if (conn_await(s->fd, POLLIN, deadline) == -1)
 			return -1;
 		n = recv(s->fd, buf + len, size - len, MSG_DONTWAIT);
 		if (n == -1 && (errno == EAGAIN || errno == EINTR))

@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <err.h>
 
@@ -41,7 +40,6 @@ static struct {
 	bool		 broken;		/* it can't be used */
 	int		 scram;			/* it has verifiers */
 	int		 binding;		/* TLS has channel binding */
-	bool		 looked;		/* the two above are known */
 	bool		 plus_offered;
 } auth;
 
@@ -222,20 +220,17 @@ step(struct connection *conn, struct session_sasl *sasl)
 }
 
 /*
- * One process is one session, so that sleeping here holds up nobody else.  A
- * signal cuts it short, and the program sees to that itself.
+ * One process is one session, so that waiting here holds up nobody else.
+ * SIGTERM cuts it short.
  */
 static void
 delay(unsigned failures)
 {
-	struct timespec t;
 	unsigned ms = AUTH_DELAY_MAX_MS;
 
 	if (failures < 8 && (AUTH_DELAY_MS << failures) < AUTH_DELAY_MAX_MS)
 		ms = AUTH_DELAY_MS << failures;
-	t.tv_sec = ms / 1000;
-	t.tv_nsec = (long)(ms % 1000) * 1000000;
-	(void)nanosleep(&t, NULL);
+	(void)conn_await(-1, 0, conn_now() + ms);
 }
 
 static void
@@ -253,6 +248,7 @@ login(struct connection *conn)
 {
 	const struct settings *s = &conn->settings;
 
+	/* Nor are they empty (RFC 4616 section 2). */
 	if (!auth_text(auth.user, strlen(auth.user)) ||
 	    !auth_text(auth.password, strlen(auth.password)))
 		return AUTH_WRONG;

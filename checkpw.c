@@ -13,9 +13,9 @@
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -24,13 +24,13 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <err.h>
 
 #include "smtpd.h"
 #include "auth.h"
 
 /* What the interface allows on descriptor 3, the timestamp included. */
 #define CHECKPW_MAX	512
+#define TICK		50	/* ms, where there are no pidfds */
 
 struct child {
 	const char	*program;
@@ -42,9 +42,9 @@ struct child {
 
 static int	 fill(const char *, const char *);
 static void	 environment(const struct connection *, struct child *);
-static int	 start(struct child *, char *const *);
-static int	 finish(struct child *, unsigned);
-static void	 complain(const struct child *, int);
+static int	 start_checker(struct child *, char *const *);
+static int	 await_checker(const struct child *, unsigned);
+static void	 log_end(const struct child *, int);
 
 /*
  * All of it fits into the pipe's buffer, so it is written before there is
@@ -65,19 +65,19 @@ checkpw_check(const struct connection *conn, const char *user,
 		return AUTH_BROKEN;
 	}
 	environment(conn, &child);
-	status = start(&child, words);
+	status = start_checker(&child, words);
 	close(child.input);
 	if (status != 0) {
 		log_error(status, "auth-program", words[0]);
 		return AUTH_BROKEN;
 	}
-	if ((status = finish(&child, conn->settings.timeout)) == -1)
+	if ((status = await_checker(&child, conn->settings.timeout)) == -1)
 		return AUTH_BROKEN;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return AUTH_RIGHT;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 1)
 		return AUTH_WRONG;
-	complain(&child, status);
+	log_end(&child, status);
 	return AUTH_BROKEN;
 }
 
@@ -132,13 +132,15 @@ environment(const struct connection *conn, struct child *c)
 
 /* In a process group of its own: 0 or an error number. */
 static int
-start(struct child *c, char *const *words)
+start_checker(struct child *c, char *const *words)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none, pipes;
 	int e;
 
+	/* Or we would never learn how it ended. */
+	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&none);
 	sigemptyset(&pipes);
 	sigaddset(&pipes, SIGPIPE);
@@ -167,32 +169,64 @@ start(struct child *c, char *const *words)
 	return e;
 }
 
+/*
+ * Did it end before the deadline, and how?  A kernel before 5.3, or one whose
+ * supervisor forbids it, has no pidfds: then we look again and again.
+ */
+static bool
+ended(pid_t pid, int pidfd, int64_t deadline, int *status)
+{
+	int64_t tick;
+	int n;
+
+	do {
+		if (waitpid(pid, status, WNOHANG) == pid)
+			return true;
+		tick = conn_now() + TICK;
+		n = conn_await(pidfd, POLLIN, pidfd == -1 && tick < deadline ?
+		    tick : deadline);
+	} while (n == 0 || (errno == ETIMEDOUT && conn_now() < deadline));
+	return false;
+}
+
+/*
+ * What runs longer is killed, unless it became somebody else, whom we can't
+ * kill: then it is not waited for either.
+ */
+static void
+kill_checker(const struct child *c)
+{
+	int status;
+
+	kill(-c->pid, SIGKILL);
+	if (kill(c->pid, SIGKILL) == -1) {
+		log_error(errno, "auth-program: kill", c->program);
+		return;
+	}
+	while (waitpid(c->pid, &status, 0) == -1 && errno == EINTR)
+		;
+}
+
 /* Its wait status, or -1: it had to be ended. */
 static int
-finish(struct child *c, unsigned seconds)
+await_checker(const struct child *c, unsigned seconds)
 {
-	struct pollfd p = { .events = POLLIN };
-	int n = -1, status, error;
+	int64_t deadline = conn_now() + (int64_t)seconds * 1000;
+	int status, error, pidfd = pidfd_open(c->pid, 0);
+	bool done = ended(c->pid, pidfd, deadline, &status);
 
-	if ((p.fd = pidfd_open(c->pid, 0)) != -1) {
-		n = poll(&p, 1, seconds > INT_MAX / 1000 ? INT_MAX :
-		    (int)seconds * 1000);
-		error = n == 0 ? ETIMEDOUT : errno;
-		close(p.fd);
-	} else
-		error = errno;
-	if (n != 1) {
-		log_error(error, "auth-program", c->program);
-		kill(-c->pid, SIGKILL);
-	}
-	while (waitpid(c->pid, &status, 0) == -1)
-		if (errno != EINTR)
-			return -1;
-	return n == 1 ? status : -1;
+	error = errno;
+	if (pidfd != -1)
+		close(pidfd);
+	if (done)
+		return status;
+	log_error(error, "auth-program", c->program);
+	kill_checker(c);
+	return -1;
 }
 
 static void
-complain(const struct child *c, int status)
+log_end(const struct child *c, int status)
 {
 	char what[48];
 

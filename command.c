@@ -17,12 +17,24 @@
 #define V_SMTP		(1u << 5)	/* not in LMTP */
 #define V_LMTP		(1u << 6)	/* only there */
 #define V_PAYLOAD	(1u << 7)	/* octets follow, refused or not */
+#define V_VERIFY	(1u << 8)	/* only with that hook */
 
 struct verb {
 	const char	*name;
-	unsigned	 flags;
 	enum reply	 (*run)(struct session *, char *arg);
+	unsigned	 flags;
+	unsigned	 extension;	/* that it is a part of, or 0 */
 };
+
+/* A refusal of the engine's own, for a log. */
+static enum reply
+refused(struct session *s, bool recipient, const char *path, enum reply why)
+{
+	if (s->hooks->refused != NULL)
+		s->hooks->refused(s->arg, recipient, path, reply_code(why),
+		    reply_text(why));
+	return why;
+}
 
 static enum reply
 greet(struct session *s, const char *name, bool esmtp)
@@ -71,28 +83,36 @@ parse_path(char *arg, const char *keyword, struct address *a)
 }
 
 static enum reply
+parse_mail(struct session *s, char *arg, struct session_mail *m)
+{
+	struct address a;
+	enum reply why;
+	char *p = parse_path(arg, "FROM:", &a);
+
+	if (p == NULL || (*a.text != '\0' && strchr(a.text, '@') == NULL))
+		return R_MAIL_SYNTAX;
+	m->path = a.text;
+	if ((why = parameter_mail(s, p, m)) != R_NONE)
+		return why;
+	return a.utf8 && !m->utf8 ? R_NEEDS_UTF8 : R_NONE;
+}
+
+static enum reply
 cmd_mail(struct session *s, char *arg)
 {
 	struct session_mail m = { 0 };
-	struct address a;
 	enum reply why;
-	char *p;
 
 	if (s->tx.mail)
 		return R_NESTED_MAIL;
-	if (s->config->auth_required && !s->authenticated)
-		return R_AUTH_REQUIRED;
+	why = parse_mail(s, arg, &m);
 	if (s->config->max_messages != 0 &&
 	    s->messages >= s->config->max_messages)
-		return R_TOO_MANY_MESSAGES;
-	p = parse_path(arg, "FROM:", &a);
-	if (p == NULL || (*a.text != '\0' && strchr(a.text, '@') == NULL))
-		return R_MAIL_SYNTAX;
-	m.path = a.text;
-	if ((why = parameter_mail(s, p, &m)) != R_NONE)
-		return why;
-	if (a.utf8 && !m.utf8)
-		return R_NEEDS_UTF8;
+		why = R_TOO_MANY_MESSAGES;
+	if (s->config->auth_required && !s->authenticated)
+		why = R_AUTH_REQUIRED;
+	if (why != R_NONE)
+		return refused(s, false, m.path, why);
 	s->tx.body = m.body;
 	s->tx.utf8 = m.utf8;
 	engine_ask(s, ASK_MAIL, engine_hook(s, mail, &m));
@@ -100,25 +120,33 @@ cmd_mail(struct session *s, char *arg)
 }
 
 static enum reply
-cmd_rcpt(struct session *s, char *arg)
+parse_rcpt(struct session *s, char *arg, struct session_rcpt *r)
 {
-	struct session_rcpt r = { 0 };
 	struct address a;
 	enum reply why;
-	char *p;
+	char *p = parse_path(arg, "TO:", &a);
 
-	if (!s->tx.mail || s->tx.message)
-		return R_MAIL_FIRST;
-	p = parse_path(arg, "TO:", &a);
 	if (p == NULL || *a.text == '\0')
 		return R_RCPT_SYNTAX;
-	r.path = a.text;
-	if ((why = parameter_rcpt(s, p, &r)) != R_NONE)
+	r->path = a.text;
+	if ((why = parameter_rcpt(s, p, r)) != R_NONE)
 		return why;
 	if (a.utf8 && !s->tx.utf8)
 		return R_NEEDS_UTF8;
-	if (engine_over(s->tx.recipients + 1, s->config->max_recipients))
-		return R_TOO_MANY_RECIPIENTS;
+	return engine_over(s->tx.recipients + 1, s->config->max_recipients) ?
+	    R_TOO_MANY_RECIPIENTS : R_NONE;
+}
+
+static enum reply
+cmd_rcpt(struct session *s, char *arg)
+{
+	struct session_rcpt r = { 0 };
+	enum reply why;
+
+	if (!s->tx.mail || s->tx.message)
+		return R_MAIL_FIRST;
+	if ((why = parse_rcpt(s, arg, &r)) != R_NONE)
+		return refused(s, true, r.path, why);
 	engine_ask(s, ASK_RCPT, engine_hook(s, rcpt, &r));
 	return R_NONE;
 }
@@ -179,8 +207,6 @@ cmd_bdat(struct session *s, char *arg)
 		engine_close(s);
 		return R_NONE;
 	}
-	if (why == R_NONE && !engine_offers(s, SESSION_CHUNKING))
-		why = R_NOT_OFFERED;
 	if (why == R_NONE && !s->tx.mail)
 		why = R_MAIL_FIRST;
 	if (why == R_NONE && s->tx.recipients == 0)
@@ -255,19 +281,13 @@ cmd_vrfy(struct session *s, char *arg)
 static enum reply
 cmd_expn(struct session *s, char *arg)
 {
-	return s->hooks->verify == NULL ? R_OBSOLETE : verify(s, arg, true);
+	return verify(s, arg, true);
 }
 
 static enum reply
 cmd_starttls(struct session *s, char *arg)
 {
 	(void)arg;
-	if (s->tls)
-		return R_TLS_ALREADY;
-	if (!(s->config->extensions & SESSION_STARTTLS))
-		return R_NOT_OFFERED;
-	if (!s->esmtp)
-		return R_EHLO_FIRST;
 	if (s->more) {
 		engine_event(s, SESSION_EV_GLUED, reply_text(R_GLUED));
 		reply(s, R_GLUED);
@@ -282,7 +302,7 @@ static enum reply
 cmd_http(struct session *s, char *arg)
 {
 	(void)arg;
-	engine_event(s, SESSION_EV_HTTP, reply_text(R_HTTP) + 1);
+	engine_event(s, SESSION_EV_HTTP, reply_text(R_HTTP));
 	reply(s, R_HTTP);
 	engine_close(s);
 	return R_NONE;
@@ -299,40 +319,54 @@ cmd_obsolete(struct session *s, char *arg)
 static enum reply	cmd_help(struct session *, char *);
 
 static const struct verb verbs[] = {
-	{ "HELO",	V_ARG | V_JUNK | V_CLEAR | V_SMTP,	cmd_helo },
-	{ "EHLO",	V_ARG | V_JUNK | V_CLEAR | V_SMTP,	cmd_ehlo },
-	{ "LHLO",	V_ARG | V_JUNK | V_CLEAR | V_LMTP,	cmd_ehlo },
-	{ "MAIL",	V_HELO | V_ARG,				cmd_mail },
-	{ "RCPT",	V_HELO | V_ARG,				cmd_rcpt },
-	{ "DATA",	V_HELO | V_NO_ARG,			cmd_data },
-	{ "BDAT",	V_HELO | V_PAYLOAD,			cmd_bdat },
-	{ "RSET",	V_NO_ARG | V_JUNK,			cmd_rset },
-	{ "NOOP",	V_JUNK | V_CLEAR,			cmd_noop },
-	{ "QUIT",	V_NO_ARG | V_CLEAR,			cmd_quit },
-	{ "VRFY",	V_ARG | V_JUNK,				cmd_vrfy },
-	{ "EXPN",	V_ARG | V_JUNK,				cmd_expn },
-	{ "HELP",	V_JUNK,					cmd_help },
-	{ "STARTTLS",	V_HELO | V_NO_ARG | V_CLEAR,		cmd_starttls },
-	{ "AUTH",	V_HELO | V_ARG,				sasl_start },
-	{ "SEND",	0,					cmd_obsolete },
-	{ "SOML",	0,					cmd_obsolete },
-	{ "SAML",	0,					cmd_obsolete },
-	{ "TURN",	0,					cmd_obsolete },
+	{ "HELO",	cmd_helo,	V_ARG | V_JUNK | V_CLEAR | V_SMTP, 0 },
+	{ "EHLO",	cmd_ehlo,	V_ARG | V_JUNK | V_CLEAR | V_SMTP, 0 },
+	{ "LHLO",	cmd_ehlo,	V_ARG | V_JUNK | V_CLEAR | V_LMTP, 0 },
+	{ "MAIL",	cmd_mail,	V_HELO | V_ARG, 0 },
+	{ "RCPT",	cmd_rcpt,	V_HELO | V_ARG, 0 },
+	{ "DATA",	cmd_data,	V_HELO | V_NO_ARG, 0 },
+	{ "BDAT",	cmd_bdat,	V_HELO | V_PAYLOAD, SESSION_CHUNKING },
+	{ "RSET",	cmd_rset,	V_NO_ARG | V_JUNK, 0 },
+	{ "NOOP",	cmd_noop,	V_JUNK | V_CLEAR, 0 },
+	{ "QUIT",	cmd_quit,	V_NO_ARG | V_CLEAR, 0 },
+	{ "VRFY",	cmd_vrfy,	V_ARG | V_JUNK, 0 },
+	{ "EXPN",	cmd_expn,	V_ARG | V_JUNK | V_VERIFY, 0 },
+	{ "HELP",	cmd_help,	V_JUNK, 0 },
+	{ "STARTTLS",	cmd_starttls,	V_HELO | V_NO_ARG | V_CLEAR,
+	    SESSION_STARTTLS },
+	{ "AUTH",	sasl_start,	V_HELO | V_ARG, SESSION_AUTH },
+	{ "SEND",	cmd_obsolete,	0, 0 },
+	{ "SOML",	cmd_obsolete,	0, 0 },
+	{ "SAML",	cmd_obsolete,	0, 0 },
+	{ "TURN",	cmd_obsolete,	0, 0 },
 	/* A browser that was sent here, or worse (ALPACA). */
-	{ "GET",	V_CLEAR,				cmd_http },
-	{ "POST",	V_CLEAR,				cmd_http },
-	{ "PUT",	V_CLEAR,				cmd_http },
-	{ "HEAD",	V_CLEAR,				cmd_http },
-	{ "PATCH",	V_CLEAR,				cmd_http },
-	{ "DELETE",	V_CLEAR,				cmd_http },
-	{ "TRACE",	V_CLEAR,				cmd_http },
-	{ "OPTIONS",	V_CLEAR,				cmd_http },
-	{ "CONNECT",	V_CLEAR,				cmd_http },
-	{ "PRI",	V_CLEAR,				cmd_http },
-	{ "HOST:",	V_CLEAR,				cmd_http },
+	{ "GET",	cmd_http,	V_CLEAR, 0 },
+	{ "POST",	cmd_http,	V_CLEAR, 0 },
+	{ "PUT",	cmd_http,	V_CLEAR, 0 },
+	{ "HEAD",	cmd_http,	V_CLEAR, 0 },
+	{ "PATCH",	cmd_http,	V_CLEAR, 0 },
+	{ "DELETE",	cmd_http,	V_CLEAR, 0 },
+	{ "TRACE",	cmd_http,	V_CLEAR, 0 },
+	{ "OPTIONS",	cmd_http,	V_CLEAR, 0 },
+	{ "CONNECT",	cmd_http,	V_CLEAR, 0 },
+	{ "PRI",	cmd_http,	V_CLEAR, 0 },
+	{ "HOST:",	cmd_http,	V_CLEAR, 0 },
 };
 
-/* The verbs that are of use, after the flags of the table. */
+/* Why the verb is of no use in this session so far, or R_NONE. */
+static enum reply
+useless(const struct session *s, const struct verb *v)
+{
+	if (v->flags & (s->config->lmtp ? V_SMTP : V_LMTP))
+		return R_UNKNOWN;
+	if (v->flags & V_HELO && !s->greeted)
+		return R_HELO_FIRST;
+	if (v->flags & V_VERIFY && s->hooks->verify == NULL)
+		return R_OBSOLETE;
+	return v->extension == 0 ? R_NONE : engine_refuses(s, v->extension);
+}
+
+/* The verbs that would be accepted now, but for their order. */
 static enum reply
 cmd_help(struct session *s, char *arg)
 {
@@ -342,7 +376,7 @@ cmd_help(struct session *s, char *arg)
 
 	(void)arg;
 	for (i = 0; verbs[i].run != cmd_obsolete; i++) {
-		if (verbs[i].flags & (s->config->lmtp ? V_SMTP : V_LMTP))
+		if (useless(s, &verbs[i]) != R_NONE)
 			continue;
 		n = strlen(verbs[i].name);
 		list[len++] = ' ';
@@ -375,7 +409,9 @@ find_verb(char *line, char **arg)
 static enum reply
 forbidden(struct session *s, const struct verb *v, const char *arg)
 {
-	if (v == NULL || v->flags & (s->config->lmtp ? V_SMTP : V_LMTP))
+	enum reply why;
+
+	if (v == NULL || (why = useless(s, v)) == R_UNKNOWN)
 		return R_UNKNOWN;
 	if (v->flags & V_NO_ARG && arg != NULL)
 		return R_NO_ARGUMENT;
@@ -383,11 +419,9 @@ forbidden(struct session *s, const struct verb *v, const char *arg)
 		return R_ARGUMENT;
 	if (s->config->tls_required && !s->tls && !(v->flags & V_CLEAR))
 		return R_TLS_REQUIRED;
-	if (v->flags & V_HELO && !s->greeted)
-		return R_HELO_FIRST;
 	if (v->flags & V_JUNK && engine_over(++s->junk, s->config->max_junk))
 		return R_TOO_MUCH_JUNK;
-	return R_NONE;
+	return why;
 }
 
 static enum reply
@@ -395,6 +429,8 @@ run(struct session *s, const struct verb *v, char *arg)
 {
 	enum reply why = forbidden(s, v, arg);
 
+	if (why == R_TLS_REQUIRED && v->run == cmd_mail)
+		refused(s, false, NULL, why);
 	if (v != NULL && v->flags & V_PAYLOAD) {
 		s->chunk_refusal = (int)why;
 		why = R_NONE;
@@ -426,6 +462,7 @@ command_line(struct session *s, char *line)
 		line[--n] = '\0';
 	v = find_verb(line, &arg);
 	/* An unknown one may be the password, after a refused AUTH. */
+	s->secret |= v == NULL;
 	if (s->hooks->command != NULL)
 		s->hooks->command(s->arg, v == NULL ? "?" :
 		    v->run == sasl_start ? "AUTH" : line,
@@ -434,7 +471,7 @@ command_line(struct session *s, char *line)
 	reply(s, why);
 	for (i = 0; i < sizeof ends / sizeof ends[0]; i++)
 		if (why == ends[i].why) {
-			engine_event(s, ends[i].event, reply_text(why) + 1);
+			engine_event(s, ends[i].event, reply_text(why));
 			engine_close(s);
 		}
 }
@@ -472,15 +509,16 @@ append_number(char *p, uint64_t number)
 }
 
 static char *
+append_limit(char *p, const char *name, unsigned limit)
+{
+	return engine_limit(limit) ? append_number(append(p, name), limit) : p;
+}
+
+static char *
 limits_of(const struct session *s, char *p)
 {
-	if (s->config->max_recipients != 0)
-		p = append_number(append(p, " RCPTMAX="),
-		    s->config->max_recipients);
-	if (s->config->max_messages != 0)
-		p = append_number(append(p, " MAILMAX="),
-		    s->config->max_messages);
-	return p;
+	p = append_limit(p, " RCPTMAX=", s->config->max_recipients);
+	return append_limit(p, " MAILMAX=", s->config->max_messages);
 }
 
 static char *
@@ -576,7 +614,12 @@ started(struct session *s, const struct session_verdict *v)
 	data_start(s);
 }
 
-/* A refused first BDAT is answered before its octets are swallowed. */
+/*
+ * A refused first BDAT is answered before its octets are swallowed.  In LMTP
+ * one with LAST is owed a reply for each recipient all the same: unlike DATA's,
+ * its client can't tell which of the two it reads, and waits for all of them
+ * (RFC 2033 section 4.3).  The hook's words are the first one's.
+ */
 static void
 chunked(struct session *s, const struct session_verdict *v)
 {
@@ -584,10 +627,16 @@ chunked(struct session *s, const struct session_verdict *v)
 		chunk_start(s, s->chunk, R_NONE);
 		return;
 	}
-	engine_end_transaction(s);
 	reply_verdict(s, v, R_CHUNK, R_LOCAL_ERROR);
-	if (s->state != STATE_CLOSED)
-		chunk_start(s, s->chunk, R_SAID);
+	if (s->state == STATE_CLOSED)
+		return;
+	if (s->config->lmtp && s->tx.last) {
+		s->tx.refusal = v->code >= 500 && v->code <= 599 ? R_REFUSED :
+		    R_LOCAL_ERROR;
+		s->tx.reported = 1;
+	} else
+		engine_end_transaction(s);
+	chunk_start(s, s->chunk, R_SAID);
 }
 
 static void

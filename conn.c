@@ -18,6 +18,8 @@
 #include "smtpd.h"
 
 #define PIPE_CHUNK	4096	/* PIPE_BUF: never blocks after POLLOUT */
+#define LINGER_MS	2000	/* for what the client still says; */
+#define LINGER_OCTETS	(8 << 20)	/* and how much of it is read */
 
 static struct {
 	int		 signals;	/* readable once we are to end */
@@ -28,8 +30,8 @@ static struct {
 	bool		 broken;	/* nothing more to be had */
 } conn = { .signals = -1 };
 
-static int64_t
-now(void)
+int64_t
+conn_now(void)
 {
 	struct timespec t;
 
@@ -45,7 +47,7 @@ conn_open(const struct settings *set, int64_t end)
 	conn.idle = (int64_t)set->timeout * 1000;
 	conn.end = end;
 	if (end == 0 && set->session_timeout != 0)
-		conn.end = now() + (int64_t)set->session_timeout * 1000;
+		conn.end = conn_now() + (int64_t)set->session_timeout * 1000;
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
@@ -61,6 +63,20 @@ conn_end(void)
 	return conn.end;
 }
 
+/* poll(2) for so many ms, of any size, whatever signals there are. */
+static int
+poll_both(struct pollfd p[2], int64_t wait)
+{
+	int n;
+
+	if (wait > INT32_MAX)
+		wait = INT32_MAX;
+	do {
+		n = poll(p, 2, wait < 0 ? 0 : (int)wait);
+	} while (n == -1 && errno == EINTR);
+	return n;
+}
+
 /* Until the descriptor is ready: 0, or -1 with errno as smtpd.h says. */
 static int
 await(int fd, short events)
@@ -72,12 +88,9 @@ await(int fd, short events)
 	int64_t wait = conn.idle, left;
 	int n;
 
-	if (conn.end != 0 && (left = conn.end - now()) < wait)
+	if (conn.end != 0 && (left = conn.end - conn_now()) < wait)
 		wait = left < 0 ? 0 : left;
-	do {
-		n = poll(p, 2, (int)(wait > INT32_MAX ? INT32_MAX : wait));
-	} while (n == -1 && errno == EINTR);
-	if (n == -1)
+	if ((n = poll_both(p, wait)) == -1)
 		return -1;
 	/* What can be said at once is said, be it the last. */
 	if (p[1].revents != 0 && (events == POLLIN || p[0].revents == 0))
@@ -87,6 +100,21 @@ await(int fd, short events)
 		errno = wait < conn.idle ? ETIME : ETIMEDOUT;
 	else
 		return 0;
+	return -1;
+}
+
+int
+conn_await(int fd, short events, int64_t deadline)
+{
+	struct pollfd p[2] = {
+		{ .fd = fd, .events = events },
+		{ .fd = conn.signals, .events = POLLIN },
+	};
+	int n = poll_both(p, deadline - conn_now());
+
+	if (n == -1 || p[0].revents != 0)
+		return n == -1 ? -1 : 0;
+	errno = n == 0 ? ETIMEDOUT : EINTR;
 	return -1;
 }
 
@@ -211,10 +239,43 @@ conn_tls_binding(unsigned char *out, size_t size)
 	return tls_module->binding(conn.tls, out, size);
 }
 
+/*
+ * A socket that is closed with octets unread, or to which more come later,
+ * makes the kernel send RST, and that may take our last word from the client.
+ * So the end is said first, and what comes is thrown away until the client has
+ * seen it.  SIGTERM is no reason to hurry: this is bounded.
+ */
+static void
+linger(void)
+{
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+	char bin[16384];
+	int64_t end = conn_now() + LINGER_MS, wait;
+	size_t total = 0;
+	ssize_t n;
+
+	if (shutdown(STDOUT_FILENO, SHUT_WR) == -1)
+		return;
+	if (conn.end != 0 && conn.end < end)
+		end = conn.end;
+	do {
+		wait = end - conn_now();
+		if (poll(&p, 1, wait > 0 ? (int)wait : 0) != 1)
+			return;
+		n = recv(STDIN_FILENO, bin, sizeof bin, MSG_DONTWAIT);
+		total += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && total < LINGER_OCTETS);
+}
+
 void
-conn_close(void)
+conn_close(bool early)
 {
 	if (conn.secure && !conn.broken)
 		tls_module->close(conn.tls);
+	if (early && !conn.broken)
+		linger();
 	conn.broken = true;
+	/* At exit(2) they would be closed last, when all memory is freed. */
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
 }

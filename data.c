@@ -246,7 +246,7 @@ chunk_end(struct session *s)
 	if (why == R_NONE && s->tx.last && s->tx.data == D_CR &&
 	    s->tx.body != SESSION_BODY_BINARY)
 		refuse(&s->tx, R_BARE);
-	if (why == R_NONE && s->tx.last) {
+	if ((why == R_NONE && s->tx.last) || s->tx.reported > 0) {
 		s->state = STATE_END;
 		data_finish(s);
 		return;
@@ -254,6 +254,7 @@ chunk_end(struct session *s)
 	if (why == R_NONE && s->tx.refusal != R_NONE) {
 		why = (enum reply)s->tx.refusal;
 		engine_event(s, SESSION_EV_REFUSED, reply_text(why));
+		s->messages++;
 	}
 	/* After a failed one the transaction is over (RFC 3030 section 2). */
 	if (why != R_NONE)
@@ -292,7 +293,7 @@ data_finish(struct session *s)
 
 	while (s->state == STATE_END && s->pending == ASK_NOTHING) {
 		if (s->tx.reported == total) {
-			s->messages++;
+			s->messages += s->tx.message;
 			s->state = STATE_COMMAND;
 			engine_end_transaction(s);
 			return;

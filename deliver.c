@@ -48,10 +48,12 @@ static struct {
 	size_t		 column;	/* while writing Received */
 	struct cursor	 recipients, dsn;
 	struct session_verdict verdict;
-	char		 buffer[BUFFER_SIZE];
-} d = { .fd = -1 };
+} delivery = { .fd = -1 };
 
-static void	put(const char *);
+/* Not in delivery, which would make it part of the file and not just zeros. */
+static char	 buffer[BUFFER_SIZE];
+
+static void	put_text(const char *);
 static void	put_header(struct connection *, unsigned, unsigned);
 static void	put_received(struct connection *, const char *);
 static void	clause(const char *, const char *, const char *);
@@ -92,10 +94,10 @@ deliver_failed(int error)
  */
 
 static void
-failed(const char *what, const char *object)
+write_failed(const char *what, const char *object)
 {
-	d.error = errno != 0 ? errno : EIO;
-	log_error(d.error, what, object);
+	delivery.error = errno != 0 ? errno : EIO;
+	log_error(delivery.error, what, object);
 }
 
 static void
@@ -103,51 +105,52 @@ write_out(const char *p, size_t len)
 {
 	ssize_t	 n;
 
-	while (len > 0 && d.error == 0) {
-		n = write(d.fd, p, len);
+	while (len > 0 && delivery.error == 0) {
+		n = write(delivery.fd, p, len);
 		if (n > 0) {
 			p += n;
 			len -= (size_t)n;
 		} else if (n == 0 || errno != EINTR) {
 			if (n == 0)
 				errno = ENOSPC;
-			failed("write", d.to_program ? "message" : "spool");
+			write_failed("write",
+			    delivery.to_program ? "message" : "spool");
 		}
 	}
 }
 
 static void
-flush(void)
+write_buffer(void)
 {
-	write_out(d.buffer, d.len);
-	d.len = 0;
+	write_out(buffer, delivery.len);
+	delivery.len = 0;
 }
 
 void
 deliver_body(const char *p, size_t len)
 {
-	d.size += len;
-	if (len > sizeof(d.buffer) - d.len) {
-		flush();
-		if (len >= sizeof(d.buffer)) {
+	delivery.size += len;
+	if (len > sizeof(buffer) - delivery.len) {
+		write_buffer();
+		if (len >= sizeof(buffer)) {
 			write_out(p, len);
 			return;
 		}
 	}
-	memcpy(d.buffer + d.len, p, len);
-	d.len += len;
+	memcpy(buffer + delivery.len, p, len);
+	delivery.len += len;
 }
 
 static void
-put(const char *s)
+put_text(const char *s)
 {
 	deliver_body(s, strlen(s));
 }
 
 static void
-end_line(void)
+put_line_end(void)
 {
-	put(d.crlf ? "\r\n" : "\n");
+	put_text(delivery.crlf ? "\r\n" : "\n");
 }
 
 /* Start to end. */
@@ -168,15 +171,16 @@ string_at(const struct recipients *list, struct cursor *c, unsigned number)
 static const char *
 recipient_at(struct connection *c, unsigned number)
 {
-	return string_at(&c->recipients, &d.recipients, number);
+	return string_at(&c->recipients, &delivery.recipients, number);
 }
 
 /* Its NOTIFY and ORCPT, a blank between them; NULL without the setting. */
 static const char *
 dsn_at(struct connection *c, unsigned number)
 {
-	return number < c->dsn.count ? string_at(&c->dsn, &d.dsn, number) :
-	    NULL;
+	if (number >= c->dsn.count)
+		return NULL;
+	return string_at(&c->dsn, &delivery.dsn, number);
 }
 
 struct session_verdict
@@ -188,38 +192,39 @@ deliver_start(struct connection *c)
 	deliver_reset();
 	if (s->exec == NULL && s->spool == NULL)
 		return nowhere;
-	if (!d.ready)
+	if (!delivery.ready)
 		/* A limit on the size of files is an error, not the end. */
 		signal(SIGXFSZ, SIG_IGN);
-	d.ready = true;
-	d.to_program = s->exec != NULL;
-	d.fd = d.to_program ? exec_create() : spool_create(s->spool);
-	if (d.fd == -1)
+	delivery.ready = true;
+	delivery.to_program = s->exec != NULL;
+	delivery.fd = delivery.to_program ? exec_create() :
+	    spool_create(s->spool);
+	if (delivery.fd == -1)
 		return deliver_failed(errno);
-	d.state = WRITING;
+	delivery.state = WRITING;
 	/* A BINARYMIME message keeps its line ends: ours are to match. */
-	d.crlf = s->newline_crlf || c->body == SESSION_BODY_BINARY;
-	each = d.to_program && exec_each(s);
+	delivery.crlf = s->newline_crlf || c->body == SESSION_BODY_BINARY;
+	each = delivery.to_program && exec_each(s);
 	put_header(c, 0, each ? 1 : c->recipients.count);
-	d.header_size = d.size;
+	delivery.header_size = delivery.size;
 	return accepted;
 }
 
 void
 deliver_reset(void)
 {
-	if (d.fd != -1) {
-		if (d.to_program)
-			close(d.fd);
+	if (delivery.fd != -1) {
+		if (delivery.to_program)
+			close(delivery.fd);
 		else
-			spool_drop(d.fd);
+			spool_drop(delivery.fd);
 	}
-	d.fd = -1;
-	d.state = NOTHING;
-	d.error = 0;
-	d.len = 0;
-	d.size = 0;
-	d.recipients.at = d.dsn.at = NULL;
+	delivery.fd = -1;
+	delivery.state = NOTHING;
+	delivery.error = 0;
+	delivery.len = 0;
+	delivery.size = 0;
+	delivery.recipients.at = delivery.dsn.at = NULL;
 }
 
 /*
@@ -230,50 +235,55 @@ deliver_reset(void)
 static int
 copy_for(struct connection *c, unsigned number)
 {
-	int	 from = d.fd;
-	off_t	 offset = (off_t)d.header_size;
+	int	 from = delivery.fd;
+	off_t	 offset = (off_t)delivery.header_size;
 	ssize_t	 n = 1;
 
-	if ((d.fd = exec_create()) == -1) {
-		d.error = errno;
+	if ((delivery.fd = exec_create()) == -1) {
+		delivery.error = errno;
 		return from;
 	}
-	d.size = 0;
+	delivery.size = 0;
 	put_header(c, number, 1);
-	flush();
-	while (d.error == 0 && n != 0) {
-		n = pread(from, d.buffer, sizeof(d.buffer), offset);
+	write_buffer();
+	while (delivery.error == 0 && n != 0) {
+		n = pread(from, buffer, sizeof(buffer), offset);
 		if (n == -1) {
 			if (errno != EINTR)
-				failed("read", "message");
+				write_failed("read", "message");
 			continue;
 		}
-		write_out(d.buffer, (size_t)n);
+		write_out(buffer, (size_t)n);
 		offset += n;
-		d.size += (uint64_t)n;
+		delivery.size += (uint64_t)n;
 	}
 	return from;
 }
 
-/* The program for one recipient; the first one's lines are there already. */
+/*
+ * The program for one recipient.  If there are others, it gets a copy: what it
+ * writes to its standard input, which it could open for that however it was
+ * given, must not be in the next one's message.
+ */
 static struct session_verdict
 run_for(struct connection *c, unsigned number)
 {
 	const char	*recipient = recipient_at(c, number);
 	struct session_verdict v;
-	uint64_t	 size = d.size;
+	uint64_t	 size = delivery.size;
 	int		 original;
 
-	if (number == 0)
-		return exec_run(c, d.fd, d.size, recipient, dsn_at(c, 0));
+	if (c->recipients.count == 1)
+		return exec_run(c, delivery.fd, size, recipient, dsn_at(c, 0));
 	original = copy_for(c, number);
-	v = d.error != 0 ? deliver_failed(d.error) :
-	    exec_run(c, d.fd, d.size, recipient, dsn_at(c, number));
-	if (d.fd != -1)
-		close(d.fd);
-	d.fd = original;
-	d.size = size;
-	d.error = 0;
+	v = delivery.error != 0 ? deliver_failed(delivery.error) :
+	    exec_run(c, delivery.fd, delivery.size, recipient,
+	    dsn_at(c, number));
+	if (delivery.fd != -1)
+		close(delivery.fd);
+	delivery.fd = original;
+	delivery.size = size;
+	delivery.error = 0;
 	return v;
 }
 
@@ -313,37 +323,38 @@ run_for_all(struct connection *c)
 static struct session_verdict
 hand_over(struct connection *c)
 {
-	int	 fd = d.fd;
+	int	 fd = delivery.fd;
 
-	if (!d.to_program) {
-		d.fd = -1;	/* closed, however this ends */
+	if (!delivery.to_program) {
+		delivery.fd = -1;	/* closed, however this ends */
 		return spool_commit(fd) == -1 ? deliver_failed(errno) :
 		    accepted;
 	}
 	if (!exec_each(&c->settings))
-		return exec_run(c, d.fd, d.size, NULL, NULL);
+		return exec_run(c, delivery.fd, delivery.size, NULL, NULL);
 	return run_for_all(c);
 }
 
 struct session_verdict
 deliver_end(struct connection *c, unsigned recipient)
 {
-	if (d.state == WRITING) {
-		flush();
-		d.state = WRITTEN;
-		if (d.error != 0) {
-			d.verdict = deliver_failed(d.error);
-			d.state = OVER;
+	if (delivery.state == WRITING) {
+		write_buffer();
+		delivery.state = WRITTEN;
+		if (delivery.error != 0) {
+			delivery.verdict = deliver_failed(delivery.error);
+			delivery.state = OVER;
 		}
 	}
-	if (d.state == WRITTEN && c->settings.lmtp && d.to_program &&
-	    exec_each(&c->settings) && recipient < c->recipients.count)
+	if (delivery.state == WRITTEN && c->settings.lmtp &&
+	    delivery.to_program && exec_each(&c->settings) &&
+	    recipient < c->recipients.count)
 		return run_for(c, recipient);
-	if (d.state == WRITTEN) {
-		d.verdict = hand_over(c);
-		d.state = OVER;
+	if (delivery.state == WRITTEN) {
+		delivery.verdict = hand_over(c);
+		delivery.state = OVER;
 	}
-	return d.state == OVER ? d.verdict : deliver_failed(EIO);
+	return delivery.state == OVER ? delivery.verdict : deliver_failed(EIO);
 }
 
 int
@@ -367,7 +378,7 @@ put_lines(const char *p, size_t len)
 
 	while (len > 0 && (end = memchr(p, '\n', len)) != NULL) {
 		deliver_body(p, (size_t)(end - p));
-		end_line();
+		put_line_end();
 		len -= (size_t)(end - p) + 1;
 		p = end + 1;
 	}
@@ -377,11 +388,11 @@ static void
 put_field(const char *name, const char *before, const char *value,
     const char *after)
 {
-	put(name);
-	put(before);
-	put(value);
-	put(after);
-	end_line();
+	put_text(name);
+	put_text(before);
+	put_text(value);
+	put_text(after);
+	put_line_end();
 }
 
 /* With what its RCPT asked for, if it did. */
@@ -395,9 +406,9 @@ put_recipient(struct connection *c, unsigned number)
 	if (dsn == NULL)
 		return;
 	if ((len = strcspn(dsn, " ")) > 0) {
-		put("DSN-Notify: ");
+		put_text("DSN-Notify: ");
 		deliver_body(dsn, len);
-		end_line();
+		put_line_end();
 	}
 	if (dsn[len + 1] != '\0')
 		put_field("Original-Recipient: ", "", dsn + len + 1, "");
@@ -431,9 +442,9 @@ put_header(struct connection *c, unsigned first, unsigned count)
 static void
 fold(void)
 {
-	end_line();
-	put("\t");
-	d.column = 8;
+	put_line_end();
+	put_text("\t");
+	delivery.column = 8;
 }
 
 /* A piece of Received, on the next line if this one would get too long. */
@@ -442,18 +453,18 @@ clause(const char *before, const char *what, const char *after)
 {
 	size_t	 len = strlen(before) + strlen(what) + strlen(after);
 
-	if (d.column > MARGIN) {
-		if (d.column + 1 + len > COLUMNS) {
+	if (delivery.column > MARGIN) {
+		if (delivery.column + 1 + len > COLUMNS) {
 			fold();
 		} else {
-			put(" ");
-			d.column++;
+			put_text(" ");
+			delivery.column++;
 		}
 	}
-	put(before);
-	put(what);
-	put(after);
-	d.column += len;
+	put_text(before);
+	put_text(what);
+	put_text(after);
+	delivery.column += len;
 }
 
 /*
@@ -545,8 +556,8 @@ put_received(struct connection *c, const char *recipient)
 {
 	char	 id[sizeof(c->id) + 12], date[64];
 
-	put("Received: ");
-	d.column = MARGIN;
+	put_text("Received: ");
+	delivery.column = MARGIN;
 	if (!c->settings.received_private)
 		put_from(c);
 	clause("by ", c->settings.hostname, "");
@@ -559,8 +570,8 @@ put_received(struct connection *c, const char *recipient)
 		fold();
 		clause("for <", recipient, ">");
 	}
-	put(";");
+	put_text(";");
 	format_date(date, sizeof(date), time(NULL));
 	clause("", date, "");
-	end_line();
+	put_line_end();
 }

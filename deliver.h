@@ -18,6 +18,8 @@ int	spool_commit(int);	/* 0: durable; -1: gone.  Closes it */
 void	spool_drop(int);	/* remove and close */
 int	spool_check(const char *path);
 
+#define EXEC_GRACE	10000	/* ms for a program, from SIGTERM on */
+
 /* exec.c: a program that takes the message on its standard input. */
 int	exec_create(void);	/* a file without a name; -1 */
 bool	exec_each(const struct settings *);	/* once a recipient? */
@@ -34,6 +36,8 @@ struct exec_result {
 /* Run it and wait for it: 0, or an error number. */
 int	exec_program(char **argv, char *const *env, int in, unsigned timeout,
 	    struct exec_result *);
+/* How many ms a run takes at most, being ended included. */
+int64_t	exec_longest(const struct settings *);
 /* Could these be what exec_run() made for this connection's settings? */
 bool	exec_allowed(const struct connection *, char *const *argv,
 	    size_t argc, char *const *env);

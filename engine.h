@@ -12,7 +12,8 @@
 enum reply {
 	R_NONE,		/* nothing against it; nothing to say */
 	R_SAID,		/* refused, and a hook's words said so */
-	R_BANNER, R_CLOSING, R_OK, R_HELO, R_MAIL, R_RCPT, R_STARTTLS,
+	R_BANNER, R_BANNER_LMTP, R_CLOSING, R_OK, R_HELO, R_MAIL, R_RCPT,
+	R_STARTTLS,
 	R_HELP, R_VERIFY, R_AUTHENTICATED, R_START_INPUT, R_MESSAGE, R_CHUNK,
 	R_NO_TLS_NOW, R_AUTH_BROKEN, R_LOCAL_ERROR, R_TOO_MANY_RECIPIENTS,
 	R_HTTP, R_TOO_MANY_ERRORS, R_TOO_MUCH_JUNK, R_TOO_MANY_MESSAGES,
@@ -47,13 +48,17 @@ void	reply_status(struct session *, int code, const char *status,
 /* 334 with a challenge in base64. */
 void	reply_challenge(struct session *, const char *);
 bool	reply_room(const struct session *);
-const char *reply_text(enum reply);
+const char *reply_text(enum reply);	/* without our name before it */
+int	reply_code(enum reply);
 
 /* session.c */
 void	engine_ask(struct session *, enum question, struct session_verdict);
 void	engine_event(struct session *, enum session_event, const char *why);
 void	engine_close(struct session *);
 void	engine_end_transaction(struct session *);
+/* Why an extension can't be used now; R_NONE: it can, and EHLO says so. */
+enum reply engine_refuses(const struct session *, unsigned extension);
+bool	engine_limit(unsigned);
 bool	engine_offers(const struct session *, unsigned extension);
 bool	engine_over(unsigned count, unsigned limit);	/* 0: never */
 extern const struct session_verdict engine_accept;
@@ -81,6 +86,8 @@ void	data_finish(struct session *);	/* replies, as far as there is room */
 void	data_answered(struct session *, const struct session_verdict *);
 
 /* sasl.c */
+/* engine_refuses() of AUTH, once EHLO was said and it is configured. */
+enum reply sasl_refuses(const struct session *);
 enum reply sasl_start(struct session *, char *);
 void	sasl_line(struct session *, char *, size_t);
 void	sasl_answered(struct session *, const struct session_verdict *);

@@ -26,9 +26,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "deliver.h"
 
 #define ENV_MAX		24
@@ -36,6 +36,9 @@
 #define LOG_LINE_MAX	500
 #define QMAIL_TEMPFAIL	111
 #define TICK		50	/* ms, where there are no pidfds */
+#define LOOK		1000	/* ms, between looks for SIGTERM */
+/* What the kernel takes as one variable is 32 pages; less its name. */
+#define VARIABLE_MAX	(32 * 4096 - 32)
 
 struct line {
 	char		 text[LOG_LINE_MAX + 1];
@@ -214,7 +217,7 @@ make_argv(struct connection *c, const char *recipient)
 }
 
 static bool
-set(struct run *r, const char *name, const char *value)
+env_set(struct run *r, const char *name, const char *value)
 {
 	char	*p;
 
@@ -230,7 +233,7 @@ enum part { WHOLE, BEFORE, AFTER };	/* the blank, in each string */
 
 /* One of a list on each line: nothing in it has a newline. */
 static bool
-set_list(struct run *r, const char *name, const struct recipients *list,
+env_list(struct run *r, const char *name, const struct recipients *list,
     enum part part)
 {
 	const char	*s = list->text;
@@ -259,6 +262,25 @@ set_list(struct run *r, const char *name, const struct recipients *list,
 	return true;
 }
 
+/*
+ * Of the variables that grow with the recipients, which a run for each of them
+ * does not have.  All of them and the arguments together are less than the
+ * kernel takes, with any usual limit of the stack.
+ */
+bool
+exec_room(const struct connection *c, const struct session_rcpt *r)
+{
+	size_t	 dsn = sizeof(" ");
+
+	if (c->settings.exec == NULL || c->recipients.count == 0 ||
+	    exec_each(&c->settings))
+		return true;
+	dsn += r->notify != NULL ? strlen(r->notify) : 0;
+	dsn += r->orcpt != NULL ? strlen(r->orcpt) : 0;
+	return c->recipients.len + strlen(r->path) + 1 <= VARIABLE_MAX &&
+	    (!c->settings.dsn || c->dsn.len + dsn <= VARIABLE_MAX);
+}
+
 /* What the client asked for, if it may ask. */
 static bool
 make_dsn_env(struct run *r, struct connection *c, const char *dsn)
@@ -272,21 +294,21 @@ make_dsn_env(struct run *r, struct connection *c, const char *dsn)
 		one.len = strlen(dsn) + 1;
 		list = &one;
 	}
-	return set(r, "DSN_RET", c->dsn_ret) &&
-	    set(r, "DSN_ENVID", c->dsn_envid) &&
-	    set_list(r, "DSN_NOTIFY", list, BEFORE) &&
-	    set_list(r, "DSN_ORCPT", list, AFTER);
+	return env_set(r, "DSN_RET", c->dsn_ret) &&
+	    env_set(r, "DSN_ENVID", c->dsn_envid) &&
+	    env_list(r, "DSN_NOTIFY", list, BEFORE) &&
+	    env_list(r, "DSN_ORCPT", list, AFTER);
 }
 
 static bool
-set_priority(struct run *r, const struct connection *c)
+env_priority(struct run *r, const struct connection *c)
 {
 	char	 n[4];
 
 	if (!c->settings.mt_priority)
 		return true;
 	snprintf(n, sizeof(n), "%d", c->priority);
-	return set(r, "MT_PRIORITY", n);
+	return env_set(r, "MT_PRIORITY", n);
 }
 
 static const char *
@@ -305,24 +327,24 @@ make_env(struct run *r, struct connection *c, uint64_t size,
 	char		 octets[24];
 
 	snprintf(octets, sizeof(octets), "%llu", (unsigned long long)size);
-	return set(r, "PATH", program_search()) &&
-	    set(r, "SENDER", c->sender) &&
-	    (recipient != NULL ? set(r, "RECIPIENT", recipient) :
-	    set_list(r, "RECIPIENTS", &c->recipients, WHOLE)) &&
-	    set(r, "REMOTE_ADDR", c->addr) &&
-	    set(r, "REMOTE_PORT", c->port) &&
-	    set(r, "HELO", session_helo(&c->session)) &&
-	    set(r, "PROTOCOL", session_protocol(&c->session)) &&
-	    set(r, "AUTH_USER", c->user) &&
-	    set(r, "TLS_PROTOCOL", c->tls.protocol) &&
-	    set(r, "TLS_CIPHER", c->tls.cipher) &&
-	    set(r, "TLS_CLIENT", c->tls.client) &&
-	    set(r, "SESSION_ID", c->id) &&
-	    set(r, "MESSAGE_SIZE", octets) &&
-	    set(r, "BODY", body_names[c->body]) &&
-	    set(r, "SMTPUTF8", c->utf8 ? "yes" : "") &&
-	    set(r, "SENDER_AUTH", c->sender_auth) &&
-	    set_priority(r, c);
+	return env_set(r, "PATH", program_search()) &&
+	    env_set(r, "SENDER", c->sender) &&
+	    (recipient != NULL ? env_set(r, "RECIPIENT", recipient) :
+	    env_list(r, "RECIPIENTS", &c->recipients, WHOLE)) &&
+	    env_set(r, "REMOTE_ADDR", c->addr) &&
+	    env_set(r, "REMOTE_PORT", c->port) &&
+	    env_set(r, "HELO", session_helo(&c->session)) &&
+	    env_set(r, "PROTOCOL", session_protocol(&c->session)) &&
+	    env_set(r, "AUTH_USER", c->user) &&
+	    env_set(r, "TLS_PROTOCOL", c->tls.protocol) &&
+	    env_set(r, "TLS_CIPHER", c->tls.cipher) &&
+	    env_set(r, "TLS_CLIENT", c->tls.client) &&
+	    env_set(r, "SESSION_ID", c->id) &&
+	    env_set(r, "MESSAGE_SIZE", octets) &&
+	    env_set(r, "BODY", body_names[c->body]) &&
+	    env_set(r, "SMTPUTF8", c->utf8 ? "yes" : "") &&
+	    env_set(r, "SENDER_AUTH", c->sender_auth) &&
+	    env_priority(r, c);
 }
 
 static void
@@ -416,7 +438,7 @@ spawn(struct run *r, int in, int out, int error)
 
 /* With a pipe for each of its outputs; errno, or 0. */
 static int
-start(struct run *r, int in)
+start_program(struct run *r, int in)
 {
 	int	 out[2], error[2], e;
 
@@ -519,15 +541,6 @@ take(struct run *r, int which)
 
 /* Waiting for it. */
 
-static int64_t
-now_ms(void)
-{
-	struct timespec	 t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* A pipe that others hold open too does not keep us: the exit counts. */
 static bool
 exited(struct run *r)
@@ -537,11 +550,11 @@ exited(struct run *r)
 	return waitpid(r->pid, &r->status, WNOHANG) == r->pid;
 }
 
-/* For at most ms; a signal for us is not for the child: it may finish. */
+/* For at most ms. */
 static bool
 wait_for_exit(struct run *r, int64_t ms)
 {
-	int64_t	 end = now_ms() + ms, left = ms;
+	int64_t	 end = conn_now() + ms, left = ms;
 	int	 n;
 
 	do {
@@ -554,7 +567,26 @@ wait_for_exit(struct run *r, int64_t ms)
 		}
 		if (n >= 0 && exited(r))
 			return true;
-	} while ((left = end - now_ms()) > 0);
+	} while ((left = end - conn_now()) > 0);
+	return false;
+}
+
+/* A signal for us is not for the child: it may finish, but not take long. */
+static bool
+wait_for_end(struct run *r, int64_t ms)
+{
+	int64_t	 end = conn_now() + ms, left;
+	bool	 stopped = false;
+
+	while ((left = end - conn_now()) > 0) {
+		if (wait_for_exit(r, left < LOOK ? left : LOOK))
+			return true;
+		if (stopped || !conn_stopped())
+			continue;
+		stopped = true;
+		if (end > conn_now() + EXEC_GRACE)
+			end = conn_now() + EXEC_GRACE;
+	}
 	return false;
 }
 
@@ -577,7 +609,7 @@ drain(struct run *r)
 }
 
 /* Its whole process group, which is its own. */
-static bool
+static void
 end_group(struct run *r)
 {
 	bool	 gone = false;
@@ -589,7 +621,20 @@ end_group(struct run *r)
 		gone = wait_for_exit(r, endings[i].patience);
 	}
 	kill(-r->pid, SIGKILL);		/* those it left behind */
-	return gone;
+	/* As one that became root: it may still take the message. */
+	if (!gone)
+		log_error(0, "exec: could not be ended", r->argv[0]);
+}
+
+int64_t
+exec_longest(const struct settings *s)
+{
+	int64_t	 ms = (int64_t)s->timeout * 1000;
+	size_t	 i;
+
+	for (i = 0; i < ENDINGS; i++)
+		ms += endings[i].patience;
+	return ms;
 }
 
 /* The verdict. */
@@ -621,25 +666,15 @@ outcome(const struct exec_result *r)
 }
 
 /*
- * The program may begin its line with an enhanced status code of its own
- * (RFC 3463), if that is of the reply's class.  Its length, or 0.
+ * The program may begin its line with an enhanced status code of its own, if
+ * that is of the reply's class and something follows.  Its length, or 0.
  */
 static size_t
-status_len(const char *text, int code)
+own_status(const char *text, int code)
 {
-	size_t	 digits, len = 1;
-	int	 i;
+	size_t	 len = address_status(text);
 
-	if (text[0] != '0' + code / 100)
-		return 0;
-	for (i = 0; i < 2; i++) {
-		digits = text[len] == '.' ?
-		    strspn(text + len + 1, "0123456789") : 0;
-		if (digits < 1 || digits > 3)
-			return 0;
-		len += 1 + digits;
-	}
-	return text[len] == ' ' ? len : 0;
+	return text[0] == '0' + code / 100 && text[len] == ' ' ? len : 0;
 }
 
 static struct session_verdict
@@ -651,7 +686,7 @@ verdict(const struct exec_result *r, const char *recipient)
 	size_t		 len;
 
 	if (!r->late && r->text[0] != '\0') {
-		len = status_len(r->text, v.code);
+		len = own_status(r->text, v.code);
 		strlcpy(text, r->text + (len > 0 ? len + 1 : 0),
 		    sizeof(text));
 		if (len > 0 && len < sizeof(status)) {
@@ -678,9 +713,9 @@ exec_program(char **argv, char *const *env, int in, unsigned timeout,
 	for (; env[r.env_len] != NULL && r.env_len < ENV_MAX; r.env_len++)
 		r.env[r.env_len] = env[r.env_len];
 	r.env[r.env_len] = NULL;
-	error = start(&r, in);
+	error = start_program(&r, in);
 	if (error == 0) {
-		if (!wait_for_exit(&r, (int64_t)timeout * 1000))
+		if (!wait_for_end(&r, (int64_t)timeout * 1000))
 			end_group(&r);
 		drain(&r);
 		result->status = r.status;

@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "address.h"
@@ -22,7 +24,8 @@ static struct {
 	enum log_target	 target;
 	bool		 debug;
 	const char	*id;
-} logger = { .target = LOGTO_OFF };
+	int		 patience;	/* milliseconds, with a full pipe */
+} logger = { .target = LOGTO_OFF, .patience = 1000 };
 
 struct line {
 	size_t	len;
@@ -52,8 +55,10 @@ log_open(enum log_target target, bool debug, const char *id)
 		target = is_client(STDERR_FILENO) ||
 		    fcntl(STDERR_FILENO, F_GETFD) == -1 ?
 		    LOGTO_SYSLOG : LOGTO_STDERR;
-	if (target == LOGTO_SYSLOG)
+	if (target == LOGTO_SYSLOG) {
 		openlog("smtpd", LOG_PID | LOG_NDELAY, LOG_MAIL);
+		tzset();	/* its file is out of reach in the sandbox */
+	}
 	logger.target = target;
 	logger.debug = debug;
 	logger.id = id;
@@ -152,6 +157,18 @@ begin(struct line *l, const char *event)
 	add_pair(l, "event", event);
 }
 
+/* Who does not read the log holds up each session once, for so long. */
+static bool
+is_read(void)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (poll(&p, 1, logger.patience) == 1)
+		return true;
+	logger.patience = 0;
+	return false;
+}
+
 /* In one write: lines of several processes do not mix. */
 static void
 end(struct line *l, int priority)
@@ -162,6 +179,8 @@ end(struct line *l, int priority)
 		syslog(priority, "%.*s", (int)l->len, l->text);
 		return;
 	}
+	if (!is_read())
+		return;
 	l->text[l->len++] = '\n';
 	do {
 		n = write(STDERR_FILENO, l->text, l->len);

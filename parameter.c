@@ -11,6 +11,7 @@
 struct envelope {
 	struct session_mail *mail;	/* one of the two */
 	struct session_rcpt *rcpt;
+	bool		 needs_utf8;	/* MAIL must have SMTPUTF8 as well */
 };
 
 struct parameter {
@@ -51,12 +52,17 @@ same(const char *a, const char *b)
 	return *a == '\0' && *b == '\0';
 }
 
-/* RFC 1870 section 4: 20 digits at most. */
+/* RFC 1870 section 4: 20 digits at most, which may be more than fits. */
 static enum reply
 parse_size(struct session *s, struct envelope *e, char *value)
 {
-	if (value == NULL || !parameter_number(value, &e->mail->size))
+	if (value == NULL)
 		return R_PARAMETER_VALUE;
+	if (!parameter_number(value, &e->mail->size)) {
+		if (strspn(value, "0123456789") != 20 || value[20] != '\0')
+			return R_PARAMETER_VALUE;
+		e->mail->size = UINT64_MAX;
+	}
 	if (s->config->max_size != 0 && e->mail->size > s->config->max_size)
 		return R_TOO_BIG;
 	return R_NONE;
@@ -106,6 +112,8 @@ is_xtext(const char *p)
 	int c;
 
 	for (; *p != '\0'; p++) {
+		if ((unsigned char)*p >= 0x80)
+			return false;
 		if (*p != '+')
 			continue;
 		if (hex(p[1]) < 0 || hex(p[2]) < 0)
@@ -139,7 +147,81 @@ decode_xtext(const char *p, char *out, size_t size)
 	return true;
 }
 
-/* RFC 4954 section 5: a mailbox in xtext, or <>. */
+/* In UTF-8; returns its length. */
+static size_t
+encode_utf8(char *out, unsigned long c)
+{
+	static const unsigned char first[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, i;
+
+	for (i = n - 1; i > 0; i--, c >>= 6)
+		out[i] = (char)(0x80 | (c & 0x3f));
+	out[0] = (char)(first[n] | c);
+	return n;
+}
+
+/*
+ * "\x{" HEXPOINT "}" (RFC 6533 section 3): upper case, no zero before it, and
+ * of ASCII only what could not stand for itself.  Controls could be written so,
+ * too, but not be part of a mailbox.  Returns what follows, or NULL.
+ */
+static const char *
+code_point(const char *p, unsigned long *c)
+{
+	int digits;
+
+	if (p[0] != '\\' || p[1] != 'x' || p[2] != '{' || p[3] == '0')
+		return NULL;
+	*c = 0;
+	for (p += 3, digits = 0; hex(*p) >= 0; p++) {
+		if (++digits > 6)
+			return NULL;
+		*c = *c << 4 | (unsigned long)hex(*p);
+	}
+	if (*p != '}' || *c > 0x10ffff)
+		return NULL;
+	return *c >= 0x80 || *c == ' ' || *c == '+' || *c == '=' ||
+	    *c == '\\' ? p + 1 : NULL;
+}
+
+/*
+ * utf-8-addr-xtext and, where octets past ASCII may stand for themselves,
+ * utf-8-addr-unitext: both have to be a mailbox once they are decoded, which
+ * also says whether it is UTF-8.
+ */
+static bool
+is_utf8_address(const char *p)
+{
+	char box[SESSION_PATH_MAX + sizeof "\xf4\x8f\xbf\xbf"];
+	unsigned long c;
+	size_t n = 0;
+
+	while (*p != '\0' && n <= SESSION_PATH_MAX) {
+		if (*p == '+')
+			return false;
+		if (*p != '\\')
+			box[n++] = *p++;
+		else if ((p = code_point(p, &c)) != NULL)
+			n += encode_utf8(box + n, c);
+		else
+			return false;
+	}
+	box[n] = '\0';
+	return *p == '\0' && address_mailbox(box);
+}
+
+static bool
+is_ascii(const char *p)
+{
+	while (*p != '\0' && (unsigned char)*p < 0x80)
+		p++;
+	return *p == '\0';
+}
+
+/*
+ * RFC 4954 section 5: a mailbox in xtext, or <>.  One that has no such form is
+ * written as in ORCPT, and is only good with SMTPUTF8.
+ */
 static enum reply
 parse_auth(struct session *s, struct envelope *e, char *value)
 {
@@ -148,11 +230,12 @@ parse_auth(struct session *s, struct envelope *e, char *value)
 	(void)s;
 	if (value == NULL)
 		return R_PARAMETER_VALUE;
-	if (strcmp(value, "<>") != 0 && (!decode_xtext(value, box,
-	    sizeof box) || !address_mailbox(box)))
-		return R_PARAMETER_VALUE;
 	e->mail->auth = value;
-	return R_NONE;
+	if (strcmp(value, "<>") == 0 || (decode_xtext(value, box,
+	    sizeof box) && address_mailbox(box)))
+		return R_NONE;
+	e->needs_utf8 = true;
+	return is_utf8_address(value) ? R_NONE : R_PARAMETER_VALUE;
 }
 
 static enum reply
@@ -223,21 +306,30 @@ parse_notify(struct session *s, struct envelope *e, char *value)
 	}
 }
 
-/* RFC 3461 section 4.2: addr-type ";" xtext, 500 characters at most. */
+/*
+ * RFC 3461 section 4.2: addr-type ";" xtext, 500 characters at most.  The type
+ * utf-8 has an encoding of its own (RFC 6533 section 3), whose ASCII form is
+ * good even where SMTPUTF8 is not offered.
+ */
 static enum reply
 parse_orcpt(struct session *s, struct envelope *e, char *value)
 {
-	const char *p = value;
+	char *p = value;
+	bool valid;
 
 	(void)s;
 	if (value == NULL || strlen(value) > 500)
 		return R_PARAMETER_VALUE;
 	while (address_is_alnum(*p) || *p == '-')
 		p++;
-	if (p == value || *p != ';' || p[1] == '\0' || !is_xtext(p + 1))
+	if (p == value || *p != ';' || p[1] == '\0')
 		return R_PARAMETER_VALUE;
+	*p = '\0';
+	valid = same(value, "utf-8") ? is_utf8_address(p + 1) : is_xtext(p + 1);
+	*p = ';';
 	e->rcpt->orcpt = value;
-	return R_NONE;
+	e->needs_utf8 |= !is_ascii(p + 1);
+	return valid ? R_NONE : R_PARAMETER_VALUE;
 }
 
 static const struct parameter parameters[] = {
@@ -254,6 +346,55 @@ static const struct parameter parameters[] = {
 
 #define NPARAMETERS	(sizeof parameters / sizeof parameters[0])
 
+/* AUTH= is of use after AUTH most of all, when there is no more AUTH. */
+static bool
+takes(const struct session *s, unsigned extension)
+{
+	enum reply why = engine_refuses(s, extension);
+
+	return why == R_NONE || why == R_AUTH_ALREADY ||
+	    why == R_TOO_MANY_FAILURES;
+}
+
+static bool
+is_value(char c)
+{
+	return c > ' ' && c <= '~' && c != '=';
+}
+
+/*
+ * One esmtp-param, "keyword[=value]" (RFC 5321 section 4.1.2; with UTF-8 RFC
+ * 6531 section 3.3), both NUL-terminated in the line; value is NULL when there
+ * is none.  Returns where the next one starts, or NULL.
+ */
+static char *
+next(char *p, char **keyword, char **value)
+{
+	char *end = p;
+	unsigned n;
+
+	if (!address_is_alnum(*p))
+		return NULL;
+	while (address_is_alnum(*end) || *end == '-')
+		end++;
+	*keyword = p;
+	*value = NULL;
+	if (*end == '=') {
+		*end++ = '\0';
+		*value = end;
+		while ((n = is_value(*end) ? 1 : address_utf8(end)) > 0)
+			end += n;
+		if (end == *value)
+			return NULL;
+	}
+	if (*end == '\0')
+		return end;
+	if (*end != ' ' || end[1] == '\0')
+		return NULL;
+	*end = '\0';
+	return end + 1;
+}
+
 static enum reply
 parse(struct session *s, char *p, struct envelope *e)
 {
@@ -263,7 +404,7 @@ parse(struct session *s, char *p, struct envelope *e)
 	size_t i;
 
 	while (*p != '\0') {
-		p = address_parameter(p, &keyword, &value);
+		p = next(p, &keyword, &value);
 		if (p == NULL)
 			return R_PARAMETER_SYNTAX;
 		for (i = 0; i < NPARAMETERS; i++)
@@ -271,7 +412,7 @@ parse(struct session *s, char *p, struct envelope *e)
 			    same(keyword, parameters[i].keyword))
 				break;
 		if (i == NPARAMETERS ||
-		    !engine_offers(s, parameters[i].extension))
+		    !takes(s, parameters[i].extension))
 			return R_PARAMETER;
 		if (seen & 1u << i)
 			return R_PARAMETER_TWICE;
@@ -287,14 +428,19 @@ enum reply
 parameter_mail(struct session *s, char *p, struct session_mail *mail)
 {
 	struct envelope e = { .mail = mail };
+	enum reply why = parse(s, p, &e);
 
-	return parse(s, p, &e);
+	/* SMTPUTF8 may come after what needs it. */
+	return why == R_NONE && e.needs_utf8 && !mail->utf8 ? R_NEEDS_UTF8 :
+	    why;
 }
 
 enum reply
 parameter_rcpt(struct session *s, char *p, struct session_rcpt *rcpt)
 {
 	struct envelope e = { .rcpt = rcpt };
+	enum reply why = parse(s, p, &e);
 
-	return parse(s, p, &e);
+	return why == R_NONE && e.needs_utf8 && !s->tx.utf8 ? R_NEEDS_UTF8 :
+	    why;
 }

@@ -20,6 +20,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "smtpd.h"
 
 #define TIME_MAX	100	/* seconds for an answer; Postfix's default */
@@ -49,7 +50,7 @@ static struct {
 	bool		 discard;
 	size_t		 prepend_len;
 	char		 prepend[PREPEND_SIZE];
-} p;
+} policy;
 
 static struct session_verdict question(struct connection *,
 		    const char *address, const struct request *,
@@ -87,7 +88,7 @@ static const struct action actions[] = {
 	{ "WARN",		act_note,	0, NULL, NULL },
 };
 
-static const struct session_verdict accepted = { .kind = SESSION_ACCEPT };
+static const struct session_verdict permitted = { .kind = SESSION_ACCEPT };
 
 /* The request. */
 
@@ -99,7 +100,7 @@ is_control(unsigned char c)
 
 /* A value may not end its line: what is not printable becomes "?". */
 static void
-attribute(struct request *r, const char *name, const char *value)
+add_attribute(struct request *r, const char *name, const char *value)
 {
 	size_t	 i, start = r->len, name_len = strlen(name);
 	size_t	 value_len = value == NULL ? 0 : strnlen(value, VALUE_MAX);
@@ -117,12 +118,12 @@ attribute(struct request *r, const char *name, const char *value)
 }
 
 static void
-attribute_number(struct request *r, const char *name, uint64_t n)
+add_number(struct request *r, const char *name, uint64_t n)
 {
 	char	 text[24];
 
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
-	attribute(r, name, text);
+	add_attribute(r, name, text);
 }
 
 /*
@@ -137,10 +138,11 @@ build_client(struct request *r, const struct connection *c)
 
 	strlcpy(addr, local ? "127.0.0.1" : c->addr, sizeof(addr));
 	addr[strcspn(addr, "%")] = '\0';
-	attribute(r, "client_address", addr);
-	attribute(r, "client_name", local ? "localhost" : "unknown");
-	attribute(r, "reverse_client_name", local ? "localhost" : "unknown");
-	attribute(r, "client_port", c->port[0] == '\0' ? "0" : c->port);
+	add_attribute(r, "client_address", addr);
+	add_attribute(r, "client_name", local ? "localhost" : "unknown");
+	add_attribute(r, "reverse_client_name",
+	    local ? "localhost" : "unknown");
+	add_attribute(r, "client_port", c->port[0] == '\0' ? "0" : c->port);
 }
 
 static void
@@ -156,8 +158,8 @@ build_server(struct request *r, const struct connection *c)
 	const void	*from = &u.in6.sin6_addr;
 
 	if (c->server_addr[0] != '\0') {
-		attribute(r, "server_address", c->server_addr);
-		attribute(r, "server_port", c->server_port);
+		add_attribute(r, "server_address", c->server_addr);
+		add_attribute(r, "server_port", c->server_port);
 		return;
 	}
 	if (getsockname(STDIN_FILENO, &u.sa, &len) == -1)
@@ -168,21 +170,21 @@ build_server(struct request *r, const struct connection *c)
 		return;
 	if (inet_ntop(u.sa.sa_family, from, addr, sizeof(addr)) == NULL)
 		return;
-	attribute(r, "server_address", addr);
+	add_attribute(r, "server_address", addr);
 	/* The port is at the same place in both. */
-	attribute_number(r, "server_port", ntohs(u.in.sin_port));
+	add_number(r, "server_port", ntohs(u.in.sin_port));
 }
 
 static void
 build_security(struct request *r, const struct connection *c)
 {
 	if (c->user[0] != '\0') {
-		attribute(r, "sasl_method", c->method);
-		attribute(r, "sasl_username", c->user);
+		add_attribute(r, "sasl_method", c->method);
+		add_attribute(r, "sasl_username", c->user);
 	}
-	attribute(r, "encryption_protocol", c->tls.protocol);
-	attribute(r, "encryption_cipher", c->tls.cipher);
-	attribute(r, "ccert_subject", c->tls.client);
+	add_attribute(r, "encryption_protocol", c->tls.protocol);
+	add_attribute(r, "encryption_cipher", c->tls.cipher);
+	add_attribute(r, "ccert_subject", c->tls.client);
 }
 
 /* What both questions have in common. */
@@ -193,14 +195,14 @@ build(struct request *r, struct connection *c, const char *state)
 
 	r->len = 0;
 	snprintf(instance, sizeof(instance), "%s.%u", c->id, c->messages);
-	attribute(r, "request", "smtpd_access_policy");
-	attribute(r, "protocol_state", state);
-	attribute(r, "protocol_name", c->settings.lmtp ? "LMTP" :
+	add_attribute(r, "request", "smtpd_access_policy");
+	add_attribute(r, "protocol_state", state);
+	add_attribute(r, "protocol_name", c->settings.lmtp ? "LMTP" :
 	    c->session.esmtp ? "ESMTP" : "SMTP");
-	attribute(r, "helo_name", session_helo(&c->session));
-	attribute(r, "queue_id", c->id);
-	attribute(r, "instance", instance);
-	attribute(r, "sender", c->sender);
+	add_attribute(r, "helo_name", session_helo(&c->session));
+	add_attribute(r, "queue_id", c->id);
+	add_attribute(r, "instance", instance);
+	add_attribute(r, "sender", c->sender);
 	build_client(r, c);
 	build_server(r, c);
 	build_security(r, c);
@@ -220,11 +222,11 @@ policy_rcpt(struct connection *c, const char *path)
 	static struct request	 r;
 
 	if (c->settings.policy == NULL)
-		return accepted;
+		return permitted;
 	build(&r, c, "RCPT");
-	attribute(&r, "recipient", path);
-	attribute_number(&r, "recipient_count", 0);
-	attribute_number(&r, "size", c->declared);
+	add_attribute(&r, "recipient", path);
+	add_number(&r, "recipient_count", 0);
+	add_number(&r, "size", c->declared);
 	build_end(&r);
 	return question(c, c->settings.policy, &r, true);
 }
@@ -234,52 +236,52 @@ policy_end(struct connection *c, uint64_t size)
 {
 	static struct request	 r;
 
-	if (c->settings.policy_end == NULL || p.discard)
-		return accepted;
-	if (p.ended)
-		return p.end;
+	if (c->settings.policy_end == NULL || policy.discard)
+		return permitted;
+	if (policy.ended)
+		return policy.end;
 	build(&r, c, "END-OF-MESSAGE");
-	attribute(&r, "recipient",
+	add_attribute(&r, "recipient",
 	    c->recipients.count == 1 ? c->recipients.text : "");
-	attribute_number(&r, "recipient_count", c->recipients.count);
-	attribute_number(&r, "size", size);
+	add_number(&r, "recipient_count", c->recipients.count);
+	add_number(&r, "size", size);
 	build_end(&r);
-	p.end = question(c, c->settings.policy_end, &r, false);
-	p.ended = true;
-	return p.end;
+	policy.end = question(c, c->settings.policy_end, &r, false);
+	policy.ended = true;
+	return policy.end;
 }
 
 const char *
 policy_prepend(size_t *len)
 {
-	*len = p.prepend_len;
-	return p.prepend_len == 0 ? NULL : p.prepend;
+	*len = policy.prepend_len;
+	return policy.prepend_len == 0 ? NULL : policy.prepend;
 }
 
 bool
 policy_discard(void)
 {
-	return p.discard;
+	return policy.discard;
 }
 
 void
 policy_reset(void)
 {
-	p.ended = p.discard = false;
-	p.prepend_len = 0;
+	policy.ended = policy.discard = false;
+	policy.prepend_len = 0;
 	ask_reset();
 }
 
 /* The question and what becomes of the answer. */
 
 static struct session_verdict
-failed(const struct connection *c)
+no_answer(const struct connection *c)
 {
 	static const struct session_verdict later = {
 		SESSION_REFUSE, 451, "4.3.5", "Policy server trouble"
 	};
 
-	return c->settings.policy_fail_accept ? accepted : later;
+	return c->settings.policy_fail_accept ? permitted : later;
 }
 
 /* header_open: there is still time to put lines on top of the message. */
@@ -296,19 +298,19 @@ question(struct connection *c, const char *address, const struct request *r,
 	if (len == -1) {
 		if (errno != EALREADY)
 			log_error(errno, "policy", address);
-		return failed(c);
+		return no_answer(c);
 	}
-	policy_parse(buf, len, c->utf8, &p.answer);
-	if (p.answer.note != NULL)
-		log_event("policy", "action", p.answer.note, "text",
-		    p.answer.text, NULL);
-	if (apply(&p.answer, header_open, &fault))
-		return p.answer.verdict;
+	policy_parse(buf, len, c->utf8, &policy.answer);
+	if (policy.answer.note != NULL)
+		log_event("policy", "action", policy.answer.note, "text",
+		    policy.answer.text, NULL);
+	if (apply(&policy.answer, header_open, &fault))
+		return policy.answer.verdict;
 	buf[len] = '\0';
 	buf[strcspn(buf, "\n")] = '\0';
 	log_event("error", "what", "policy", "on", address, "error",
 	    fault, "answer", buf, NULL);
-	return failed(c);
+	return no_answer(c);
 }
 
 static bool
@@ -320,18 +322,18 @@ apply(const struct policy_answer *a, bool header_open, const char **fault)
 	if (*fault != NULL)
 		return false;
 	if (a->discard)
-		p.discard = true;
+		policy.discard = true;
 	if (a->prepend == NULL)
 		return true;
 	len = strlen(a->prepend);
 	if (!header_open)
 		*fault = "PREPEND comes too late";
-	else if (len + 1 > sizeof(p.prepend) - p.prepend_len)
+	else if (len + 1 > sizeof(policy.prepend) - policy.prepend_len)
 		*fault = "PREPEND of too much";
 	else {
-		memcpy(p.prepend + p.prepend_len, a->prepend, len);
-		p.prepend[p.prepend_len + len] = '\n';
-		p.prepend_len += len + 1;
+		memcpy(policy.prepend + policy.prepend_len, a->prepend, len);
+		policy.prepend[policy.prepend_len + len] = '\n';
+		policy.prepend_len += len + 1;
 	}
 	return *fault == NULL;
 }
@@ -362,34 +364,16 @@ act_discard(struct policy_answer *a, const struct action *action,
 	act_note(a, action, text, utf8);
 }
 
-/* The length of "n.nnn.nnn" (RFC 3463) at the start of a text, or 0. */
-static size_t
-status_length(const char *text)
-{
-	size_t		 i = 1, digits;
-	unsigned	 part;
-
-	if (*text != '2' && *text != '4' && *text != '5')
-		return 0;
-	for (part = 0; part < 2; part++) {
-		if (text[i++] != '.')
-			return 0;
-		digits = strspn(text + i, "0123456789");
-		if (digits < 1 || digits > 3)
-			return 0;
-		i += digits;
-	}
-	return text[i] == '\0' || text[i] == ' ' ? i : 0;
-}
-
 /* A status of another class than the code's would contradict it. */
 static void
 act_refuse(struct policy_answer *a, const struct action *action,
     const char *text, bool utf8)
 {
-	size_t	 len = status_length(text);
+	size_t	 len = address_status(text);
 
 	(void)utf8;
+	if (text[len] != '\0' && text[len] != ' ')
+		len = 0;
 	strlcpy(a->status, action->status, sizeof(a->status));
 	if (len > 0) {
 		memcpy(a->status, text, len);

@@ -15,7 +15,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "smtpd.h"
@@ -223,41 +222,22 @@ parse_v2(const unsigned char *buf, size_t len, struct proxy_header *h)
 
 /* Reading it. */
 
-static int64_t
-now(void)
-{
-	struct timespec	 ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* As read(2), or -1 with ETIMEDOUT; does not block after poll(2). */
+/* As read(2), or -1 as of conn_await(); does not block after that. */
 static ssize_t
 read_some(void *buf, size_t len, int64_t deadline)
 {
-	struct pollfd	 pfd = { .fd = STDIN_FILENO, .events = POLLIN };
-	int64_t		 left;
-	ssize_t		 n;
-	int		 ready;
+	ssize_t	 n;
 
-	for (;;) {
-		if ((left = deadline - now()) <= 0)
-			break;
-		if ((ready = poll(&pfd, 1, (int)left)) == 0)
-			break;
-		if (ready == -1)
+	do {
+		if (conn_await(STDIN_FILENO, POLLIN, deadline) == -1)
 			return -1;
 		n = read(STDIN_FILENO, buf, len);
-		if (n != -1 || (errno != EAGAIN && errno != EINTR))
-			return n;
-	}
-	errno = ETIMEDOUT;
-	return -1;
+	} while (n == -1 && (errno == EAGAIN || errno == EINTR));
+	return n;
 }
 
 static int
-refuse(const char *addr, const char *reason)
+reject(const char *addr, const char *reason)
 {
 	log_event("proxy", "status", "refused", "addr", addr, "reason", reason,
 	    NULL);
@@ -266,11 +246,13 @@ refuse(const char *addr, const char *reason)
 
 /* A health check goes as it came, or with a reset. */
 static int
-cut(const char *addr, ssize_t n, size_t len)
+cut_short(const char *addr, ssize_t n, size_t len)
 {
 	if (n == 0 || errno == ECONNRESET)
-		return len == 0 ? -1 : refuse(addr, "header cut short");
-	return refuse(addr, errno == ETIMEDOUT ? "no header in time" :
+		return len == 0 ? -1 : reject(addr, "header cut short");
+	if (errno == EINTR)
+		return reject(addr, "service is shutting down");
+	return reject(addr, errno == ETIMEDOUT ? "no header in time" :
 	    strerror(errno));
 }
 
@@ -287,15 +269,15 @@ proxy_read(struct connection *c)
 
 	if (seconds > TIME_MAX)
 		seconds = TIME_MAX;
-	deadline = now() + (int64_t)seconds * 1000;
+	deadline = conn_now() + (int64_t)seconds * 1000;
 	while ((need = proxy_need(buf, len)) > 0) {
 		n = read_some(buf + len, need, deadline);
 		if (n <= 0)
-			return cut(c->addr, n, len);
+			return cut_short(c->addr, n, len);
 		len += n;
 	}
 	if (need == -1 || proxy_parse(buf, len, &h) == -1)
-		return refuse(c->addr, "not a PROXY header");
+		return reject(c->addr, "not a PROXY header");
 	if (!h.known)
 		return 0;
 	strlcpy(c->addr, h.addr, sizeof(c->addr));

@@ -44,7 +44,7 @@ struct keys {
 };
 
 struct list {
-	int		 fd;		/* open until the process ends */
+	int		 fd;		/* kept; below 1, as at first, none */
 	struct stat	 st;
 	size_t		 len;		/* octets in buf */
 	char		 buf[BLOCK_SIZE];
@@ -58,7 +58,7 @@ struct test {
 /* A line or a cdb's key; other than 0 ends the walk and is its result. */
 typedef int	each(void *, const char *, size_t);
 
-static struct list the_list = { .fd = -1 };
+static struct list the_list;
 
 static bool	make_keys(struct keys *, const char *path,
 		    const char *delimiter);
@@ -339,7 +339,7 @@ list_start(struct list *list, const char *path)
 {
 	ssize_t	 n;
 
-	if (list->fd == -1 && list_open(list, path) == -1)
+	if (list->fd < 1 && list_open(list, path) == -1)
 		return -1;
 	if (fstat(list->fd, &list->st) == -1 ||
 	    (n = pread(list->fd, list->buf, sizeof(list->buf), 0)) == -1)
@@ -552,7 +552,7 @@ cdb_each(struct list *list, each *fn, void *arg)
 /* -t */
 
 static void
-fault(struct test *test, const char *what)
+test_fault(struct test *test, const char *what)
 {
 	if (test->faults++ < FAULTS_SHOWN)
 		warnx("recipients: %s: %u: %s", test->path, test->line, what);
@@ -566,7 +566,7 @@ is_postmaster(const char *s, size_t len)
 }
 
 static int
-test_line(void *arg, const char *line, size_t len)
+test_text(void *arg, const char *line, size_t len)
 {
 	struct test	*test = arg;
 	struct key	 key;
@@ -576,7 +576,7 @@ test_line(void *arg, const char *line, size_t len)
 		return 0;
 	len = word_length(line, len);
 	if (!normalize(&key, line, len) && !is_postmaster(line, len))
-		fault(test, "not user@domain, @domain, user@ or @");
+		test_fault(test, "not user@domain, @domain, user@ or @");
 	return 0;
 }
 
@@ -591,10 +591,10 @@ test_record(void *arg, const char *text, size_t len)
 	if (is_postmaster(text, len))
 		return 0;
 	if (!normalize(&key, text, len))
-		fault(test, "key is not user@domain, @domain, user@ or @");
+		test_fault(test, "key is not user@domain, @domain, user@ or @");
 	else if (key.len != len || memcmp(key.text, text, len) != 0)
-		fault(test, "key is never found: it has capital letters or "
-		    "needless quotes");
+		test_fault(test, "key is never found: it has capital letters "
+		    "or needless quotes");
 	return 0;
 }
 
@@ -610,7 +610,7 @@ test_list(struct list *list, struct test *test)
 	if (cdb)
 		r = cdb_each(list, test_record, test);
 	else
-		r = text_each(list, test_line, test);
+		r = text_each(list, test_text, test);
 	if (!cdb && list->st.st_size > TEXT_SLOW)
 		warnx("recipients: %s: %u lines are read for each recipient; "
 		    "a cdb is faster", test->path, test->line);

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "address.h"
+
 /* Room for the longest answer to one command: that to EHLO. */
 #define ROOM		2048
 /* RFC 5321 section 4.5.3.1.5 has 512; a challenge in base64 may take more. */
@@ -18,6 +20,7 @@ static const struct {
 	const char	*text;
 } replies[] = {
 	[R_BANNER] = { 220, "", "%ESMTP" },
+	[R_BANNER_LMTP] = { 220, "", "%LMTP" },
 	[R_CLOSING] = { 221, "2.0.0", "%closing connection" },
 	[R_OK] = { 250, "2.0.0", "OK" },
 	[R_HELO] = { 250, "", "%" },
@@ -106,7 +109,13 @@ reply_room(const struct session *s)
 const char *
 reply_text(enum reply id)
 {
-	return replies[id].text;
+	return replies[id].text + (*replies[id].text == '%');
+}
+
+int
+reply_code(enum reply id)
+{
+	return replies[id].code;
 }
 
 /* What is not printable ASCII becomes a question mark; too long, it is cut. */
@@ -189,7 +198,7 @@ too_many_errors(struct session *s, int code)
 		return false;
 	if (code < 500 || !engine_over(++s->errors, s->config->max_errors))
 		return false;
-	engine_event(s, SESSION_EV_ERRORS, replies[R_TOO_MANY_ERRORS].text + 1);
+	engine_event(s, SESSION_EV_ERRORS, reply_text(R_TOO_MANY_ERRORS));
 	reply(s, R_TOO_MANY_ERRORS);
 	engine_close(s);
 	return true;
@@ -204,23 +213,13 @@ reply(struct session *s, enum reply id)
 	reply_status(s, replies[id].code, replies[id].status, replies[id].text);
 }
 
-/* RFC 3463 section 2: class "." subject "." detail, the class the code's. */
+/* An enhanced status code, of the code's class. */
 static bool
-is_status(const char *p, int code)
+is_status(const char *text, int code)
 {
-	int part, digits;
+	unsigned len = text != NULL ? address_status(text) : 0;
 
-	if (p == NULL || p[0] != '0' + code / 100 || p[1] != '.')
-		return false;
-	for (part = 0, p++; part < 2; part++) {
-		if (*p++ != '.')
-			return false;
-		for (digits = 0; *p >= '0' && *p <= '9' && digits < 3; digits++)
-			p++;
-		if (digits == 0)
-			return false;
-	}
-	return *p == '\0';
+	return len > 0 && text[len] == '\0' && text[0] == '0' + code / 100;
 }
 
 void

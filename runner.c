@@ -6,13 +6,16 @@
  * makes the messages' files and runs the program of the settings, and nothing
  * else, whatever the session may have become: arguments and environment are
  * compared with what the settings and exec.c allow.  It ends with the session,
- * whose end of the socket is the only one, and goes along to smtpd-tls.
+ * whose end of the socket is the only one, and goes along to smtpd-tls.  One
+ * that does not answer in time (the program can stop it, being of the same
+ * user) is given up, and with it all messages that are still to come.
  */
 #include <sys/types.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +23,8 @@
 
 #include "deliver.h"
 
-#define VARIABLE	"SMTPD_RUNNER"	/* for smtpd-tls: the descriptor */
+#define VARIABLE	"SMTPD_RUNNER"	/* for smtpd-tls: our pid, descriptor */
+#define MARGIN		1000	/* ms; a run itself never takes as long */
 #define STRINGS_MAX	(64UL << 20)	/* more than execve(2) takes */
 
 struct request {
@@ -40,7 +44,12 @@ union control {
 	struct cmsghdr	 align;
 };
 
-static int	runner = -1;
+static struct {
+	bool		 active;
+	int		 fd;		/* -1: given up */
+	int64_t		 patience;	/* ms, for an answer */
+	int64_t		 stop;		/* end of all programs' grace, or 0 */
+} runner = { .fd = -1 };
 
 /* One struct, with a descriptor unless that is -1. */
 static bool
@@ -142,7 +151,7 @@ answer_create(int socket)
 
 /* The client's descriptors are not kept open here. */
 static void __attribute__((noreturn))
-serve(int socket, struct connection *c)
+serve_session(int socket, struct connection *c)
 {
 	struct request	 r;
 	int		 fd;
@@ -166,47 +175,107 @@ serve(int socket, struct connection *c)
 bool
 runner_active(void)
 {
-	return runner != -1;
+	return runner.active;
 }
 
-/* smtpd-tls finds the one that smtpd had. */
+/*
+ * smtpd-tls finds the one that smtpd had.  It is the same process: what else
+ * may be in the environment is not for us.
+ */
 static bool
 inherited(void)
 {
 	const char	*text = getenv(VARIABLE);
+	char		 ours[24];
+	size_t		 len;
+	int		 fd = 0;
 
 	if (text == NULL)
 		return false;
-	runner = (int)strtonum(text, 3, 1023, NULL);
+	len = (size_t)snprintf(ours, sizeof(ours), "%ld.", (long)getpid());
+	if (strncmp(text, ours, len) == 0)
+		fd = (int)strtonum(text + len, 3, 1023, NULL);
 	unsetenv(VARIABLE);
-	if (runner == 0)
-		runner = -1;
-	return runner != -1;
+	if (fd != 0)
+		runner.fd = fd;
+	return fd != 0;
 }
 
 int
 runner_start(struct connection *c)
 {
-	char	 text[16];
+	char	 text[40];
 	int	 ends[2];
 	pid_t	 pid;
 
-	if (inherited())
+	runner.patience = exec_longest(&c->settings) + MARGIN;
+	if (inherited()) {
+		runner.active = true;
 		return 0;
+	}
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == -1)
 		return -1;
 	if ((pid = fork()) == 0) {
 		close(ends[0]);
-		serve(ends[1], c);
+		serve_session(ends[1], c);
 	}
 	close(ends[1]);
-	snprintf(text, sizeof(text), "%d", ends[0]);
+	snprintf(text, sizeof(text), "%ld.%d", (long)getpid(), ends[0]);
 	if (pid == -1 || setenv(VARIABLE, text, 1) == -1) {
 		close(ends[0]);
 		return -1;
 	}
-	runner = ends[0];
+	runner.fd = ends[0];
+	runner.active = true;
 	return 0;
+}
+
+/* For good; errno is kept. */
+static void
+give_up(void)
+{
+	int	 error = errno;
+
+	close(runner.fd);
+	runner.fd = -1;
+	errno = error;
+}
+
+/*
+ * Until it answers.  At SIGTERM a program that has begun may finish, if that
+ * does not take long: what we do not know of comes a second time.
+ */
+static bool
+await_answer(void)
+{
+	struct pollfd	 p = { .fd = runner.fd, .events = POLLIN };
+	int64_t		 deadline = conn_now() + runner.patience, left;
+	int		 n;
+
+	if (conn_await(runner.fd, POLLIN, deadline) == 0)
+		return true;
+	if (errno != EINTR)
+		return false;
+	if (runner.stop == 0)
+		runner.stop = conn_now() + EXEC_GRACE;
+	left = (runner.stop < deadline ? runner.stop : deadline) - conn_now();
+	n = poll(&p, 1, left > 0 ? (int)left : 0);
+	if (n == 0)
+		errno = EINTR;
+	return n == 1;
+}
+
+/* What it says to the question just asked, if that is sent; or -1. */
+static int
+take_answer(bool sent, struct answer *a, int *fd)
+{
+	if (sent && await_answer()) {
+		if (receive_with(runner.fd, a, sizeof(*a), fd))
+			return 0;
+		errno = EPIPE;
+	}
+	give_up();
+	return -1;
 }
 
 int
@@ -216,9 +285,13 @@ runner_create(void)
 	struct answer		 a;
 	int			 fd;
 
-	if (!send_with(runner, &r, sizeof(r), -1) ||
-	    !receive_with(runner, &a, sizeof(a), &fd)) {
-		log_error(EPIPE, "runner", NULL);
+	if (runner.fd == -1) {
+		errno = EPIPE;
+		return -1;
+	}
+	if (take_answer(send_with(runner.fd, &r, sizeof(r), -1), &a,
+	    &fd) == -1) {
+		log_error(errno, "runner", NULL);
 		errno = EPIPE;
 		return -1;
 	}
@@ -245,11 +318,19 @@ join(char *to, char *const *list, size_t *n)
 static bool
 send_all(const char *p, size_t len)
 {
+	int64_t	 deadline = conn_now() + runner.patience;
 	ssize_t	 n;
 
-	for (; len > 0; p += n, len -= (size_t)n)
-		if ((n = send(runner, p, len, MSG_NOSIGNAL)) == -1)
+	while (len > 0) {
+		n = send(runner.fd, p, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n >= 0) {
+			p += n;
+			len -= (size_t)n;
+		} else if (errno != EAGAIN ||
+		    conn_await(runner.fd, POLLOUT, deadline) == -1) {
 			return false;
+		}
+	}
 	return true;
 }
 
@@ -261,9 +342,11 @@ runner_run(char *const *argv, char *const *env, int in,
 	struct answer	 a;
 	size_t		 len;
 	char		*strings;
-	bool		 done;
+	bool		 sent;
 	int		 fd;
 
+	if (runner.fd == -1)
+		return EPIPE;
 	len = join(NULL, argv, &r.argc);
 	r.len = len + join(NULL, env, &r.envc);
 	if (r.len > STRINGS_MAX)
@@ -272,12 +355,11 @@ runner_run(char *const *argv, char *const *env, int in,
 		return errno;
 	join(strings, argv, &r.argc);
 	join(strings + len, env, &r.envc);
-	done = send_with(runner, &r, sizeof(r), in) &&
-	    send_all(strings, r.len) &&
-	    receive_with(runner, &a, sizeof(a), &fd);
+	sent = send_with(runner.fd, &r, sizeof(r), in) &&
+	    send_all(strings, r.len);
 	free(strings);
-	if (!done)
-		return EPIPE;
+	if (take_answer(sent, &a, &fd) == -1)
+		return errno;
 	*result = a.result;
 	return a.error;
 }

@@ -131,7 +131,7 @@ static const unsigned short calls[] = {
 	__NR_pread64, __NR_pwrite64, __NR_ppoll, __NR_pselect6,
 	__NR_recvfrom, __NR_sendto, __NR_shutdown,
 	__NR_getsockname, __NR_getpeername,
-	__NR_openat, __NR_newfstatat, __NR_fstat, __NR_fstatfs, __NR_faccessat,
+	__NR_openat, __NR_newfstatat, __NR_fstat, __NR_faccessat,
 	__NR_fcntl, __NR_getcwd, __NR_readlinkat,
 	__NR_linkat, __NR_unlinkat, __NR_mkdirat, __NR_renameat2,
 	__NR_fsync, __NR_fdatasync,
@@ -141,7 +141,7 @@ static const unsigned short calls[] = {
 	__NR_nanosleep, __NR_clock_nanosleep,
 	__NR_clock_gettime, __NR_clock_getres, __NR_gettimeofday,
 	__NR_getrandom, __NR_getrusage, __NR_times, __NR_sysinfo, __NR_uname,
-	__NR_getpid, __NR_gettid, __NR_getppid, __NR_sched_yield,
+	__NR_getpid, __NR_getppid, __NR_sched_yield,
 	__NR_getuid, __NR_geteuid, __NR_getgid, __NR_getegid,
 	__NR_exit, __NR_exit_group, __NR_restart_syscall,
 #ifdef __NR_renameat

@@ -155,14 +155,12 @@ choose(struct session *s, const char *name, size_t n)
 	return false;
 }
 
-/* Why no exchange may begin, or R_NONE. */
-static enum reply
-forbidden(const struct session *s)
+/* RFC 4954 section 4: not twice, not within a transaction. */
+enum reply
+sasl_refuses(const struct session *s)
 {
-	if (!(s->config->extensions & SESSION_AUTH))
-		return R_NOT_OFFERED;
-	if (!s->esmtp)
-		return R_EHLO_FIRST;
+	const char *mechanisms;
+
 	if (s->authenticated)
 		return R_AUTH_ALREADY;
 	if (s->tx.mail)
@@ -172,7 +170,12 @@ forbidden(const struct session *s)
 	if (s->config->max_auth_failures != 0 &&
 	    s->auth_failures >= s->config->max_auth_failures)
 		return R_TOO_MANY_FAILURES;
-	return engine_offers(s, SESSION_AUTH) ? R_NONE : R_NOT_OFFERED;
+	if (s->hooks->mechanisms == NULL || s->hooks->auth == NULL ||
+	    (!s->tls && s->config->tls_required))
+		return R_NOT_OFFERED;
+	mechanisms = s->hooks->mechanisms(s->arg);
+	return mechanisms != NULL && *mechanisms != '\0' ? R_NONE :
+	    R_NOT_OFFERED;
 }
 
 /* AUTH mechanism [initial-response] */
@@ -181,11 +184,8 @@ sasl_start(struct session *s, char *arg)
 {
 	size_t n = strcspn(arg, " ");
 	char *initial = arg[n] == ' ' ? arg + n + 1 : NULL;
-	enum reply why = forbidden(s);
 	long len = 0;
 
-	if (why != R_NONE)
-		return why;
 	if (!choose(s, arg, n))
 		return R_MECHANISM;
 	/* "=" is an initial response of no octets (RFC 4954 section 4). */

@@ -41,6 +41,16 @@ end_exchange(struct session *s)
 	*s->mechanism = '\0';
 }
 
+/* An optimizer may drop a memset of what is not read again. */
+static void
+wipe(char *p, size_t n)
+{
+	volatile char *v = p;
+
+	while (n-- > 0)
+		*v++ = '\0';
+}
+
 void
 engine_close(struct session *s)
 {
@@ -48,6 +58,8 @@ engine_close(struct session *s)
 	end_exchange(s);
 	engine_end_transaction(s);
 	s->state = STATE_CLOSED;
+	wipe(s->line, s->line_len);
+	s->line_len = 0;
 }
 
 static void
@@ -66,7 +78,7 @@ session_init(struct session *s, const struct session_config *config,
     const struct session_hooks *hooks, void *arg)
 {
 	init(s, config, hooks, arg);
-	reply(s, R_BANNER);
+	reply(s, config->lmtp ? R_BANNER_LMTP : R_BANNER);
 }
 
 struct session_counters
@@ -94,36 +106,53 @@ session_resume(struct session *s, const struct session_config *config,
 	engine_ask(s, ASK_STARTTLS, engine_hook(s, starttls));
 }
 
-/*
- * What EHLO announces and what is accepted: the same question (and nothing is
- * announced, so nothing accepted, after HELO).
- */
+/* Can it be announced?  RFC 9422 section 4 has six digits at most. */
 bool
-engine_offers(const struct session *s, unsigned extension)
+engine_limit(unsigned limit)
+{
+	return limit > 0 && limit <= 999999;
+}
+
+/* Extensions that are nothing without others, or with nothing to say. */
+static bool
+is_complete(const struct session *s, unsigned extension)
 {
 	unsigned all = s->config->extensions;
-	const char *mechanisms;
 
-	if (!s->esmtp || !(all & extension))
-		return false;
 	switch (extension) {
-	case SESSION_STARTTLS:
-		return !s->tls;
 	case SESSION_BINARYMIME:
 		return all & SESSION_CHUNKING && all & SESSION_8BITMIME;
 	case SESSION_SMTPUTF8:
 		return all & SESSION_8BITMIME;	/* RFC 6531 section 3.1 */
 	case SESSION_LIMITS:
-		return s->config->max_recipients || s->config->max_messages;
-	case SESSION_AUTH:
-		if (s->hooks->mechanisms == NULL || s->hooks->auth == NULL ||
-		    (!s->tls && (!s->config->auth_cleartext ||
-		    s->config->tls_required)))
-			return false;
-		mechanisms = s->hooks->mechanisms(s->arg);
-		return mechanisms != NULL && *mechanisms != '\0';
+		return engine_limit(s->config->max_recipients) ||
+		    engine_limit(s->config->max_messages);
 	}
 	return true;
+}
+
+/*
+ * What EHLO announces, what HELP lists and what is accepted: one question (and
+ * nothing is announced, so nothing accepted, after HELO).
+ */
+enum reply
+engine_refuses(const struct session *s, unsigned extension)
+{
+	bool verb = extension & (SESSION_STARTTLS | SESSION_AUTH);
+
+	if (extension == SESSION_STARTTLS && s->tls)
+		return R_TLS_ALREADY;
+	if (!(s->config->extensions & extension) || !is_complete(s, extension))
+		return R_NOT_OFFERED;
+	if (!s->esmtp)
+		return verb ? R_EHLO_FIRST : R_NOT_OFFERED;
+	return extension == SESSION_AUTH ? sasl_refuses(s) : R_NONE;
+}
+
+bool
+engine_offers(const struct session *s, unsigned extension)
+{
+	return engine_refuses(s, extension) == R_NONE;
 }
 
 void
@@ -153,38 +182,34 @@ session_answer(struct session *s, struct session_verdict v)
 	data_finish(s);
 }
 
-/* An AUTH line may hold an initial response and is longer by far. */
-static size_t
-line_limit(const struct session *s)
+/* Is the line at hand an answer to a 334, or does it begin with AUTH? */
+static bool
+is_auth(const struct session *s)
 {
 	static const char verb[] = "auth ";
 	size_t i;
 
 	if (s->state == STATE_SASL)
-		return SESSION_AUTH_MAX;
+		return true;
 	for (i = 0; i < sizeof verb - 1; i++)
-		if ((s->line[i] | 0x20) != verb[i])
-			return SESSION_LINE_MAX;
-	return SESSION_AUTH_MAX;
+		if (i == s->line_len || (s->line[i] | 0x20) != verb[i])
+			return false;
+	return true;
 }
 
-/* An optimizer may drop a memset of what is not read again. */
-static void
-wipe(char *p, size_t n)
+/* An AUTH line may hold an initial response and is longer by far. */
+static size_t
+line_limit(const struct session *s)
 {
-	volatile char *v = p;
-
-	while (n-- > 0)
-		*v++ = '\0';
+	return is_auth(s) ? SESSION_AUTH_MAX : SESSION_LINE_MAX;
 }
 
 static void
 whole_line(struct session *s)
 {
 	size_t len = s->line_len;
-	bool secret = s->state == STATE_SASL ||
-	    line_limit(s) != SESSION_LINE_MAX;
 
+	s->secret = is_auth(s);
 	s->line[len] = '\0';
 	s->line_len = 0;
 	s->cr = false;
@@ -192,7 +217,7 @@ whole_line(struct session *s)
 		sasl_line(s, s->line, len);
 	else
 		command_line(s, s->line);
-	if (secret)
+	if (s->secret)
 		wipe(s->line, len);
 }
 
@@ -204,10 +229,10 @@ whole_line(struct session *s)
 static void
 bad_line(struct session *s, enum reply why)
 {
-	s->eating = true;
+	s->eating = s->secret = true;
+	wipe(s->line, s->line_len);
 	if (s->state == STATE_SASL) {
 		end_exchange(s);
-		wipe(s->line, s->line_len);
 		s->state = STATE_COMMAND;
 		if (why == R_LINE_TOO_LONG)
 			why = R_AUTH_LINE;	/* RFC 4954 section 4 */
@@ -249,6 +274,9 @@ line_input(struct session *s, const char *p, size_t n)
 		s->more = i + 1 < n;
 		line_octet(s, p[i++]);
 	} while (i < n && s->line_len > 0 && s->state == state);
+	/* Of half a line nobody knows what it will be. */
+	s->wipe |= s->secret || s->line_len > 0;
+	s->secret = s->eating;
 	return i;
 }
 
@@ -257,6 +285,7 @@ session_input(struct session *s, const char *p, size_t len)
 {
 	size_t used = 0;
 
+	s->wipe = false;
 	if (s->state == STATE_TLS && len > 0) {
 		engine_event(s, SESSION_EV_GLUED, reply_text(R_GLUED));
 		engine_close(s);
@@ -270,6 +299,12 @@ session_input(struct session *s, const char *p, size_t len)
 			used += line_input(s, p + used, len - used);
 	}
 	return used;
+}
+
+bool
+session_secret(const struct session *s)
+{
+	return s->wipe;
 }
 
 size_t

@@ -62,7 +62,7 @@
 struct session_config {
 	const char	*hostname;	/* in the banner and in EHLO's answer */
 	unsigned	 extensions;	/* SESSION_PIPELINING | ... */
-	bool		 lmtp;		/* LHLO, a reply a recipient: RFC 2033 */
+	bool		 lmtp;		/* LHLO, replies each: RFC 2033 */
 	bool		 lf;		/* pass the body with LF line ends */
 	bool		 tls_required;	/* 530 until TLS (RFC 3207 section 4) */
 	bool		 auth_required;	/* MAIL: 530 until AUTH (RFC 4954) */
@@ -112,7 +112,7 @@ struct session_mail {
 	uint64_t	 size;		/* as declared, or 0 */
 	enum session_body body;
 	bool		 utf8;		/* SMTPUTF8 */
-	const char	*auth;		/* AUTH=, still xtext; "<>": nobody */
+	const char	*auth;		/* AUTH=, still encoded; "<>": nobody */
 	const char	*ret;		/* FULL or HDRS */
 	const char	*envid;		/* still xtext */
 	int		 priority;	/* MT-PRIORITY, -9 to 9, or 0 */
@@ -122,7 +122,7 @@ struct session_rcpt {
 	const char	*path;		/* forward-path: local@domain, */
 					/* or "postmaster" in any case */
 	const char	*notify;	/* as given: NEVER or SUCCESS,... */
-	const char	*orcpt;		/* addr-type;xtext */
+	const char	*orcpt;		/* addr-type;xtext (utf-8: RFC 6533) */
 };
 
 /*
@@ -155,7 +155,7 @@ struct session_sasl {
  *		is going to be refused there may be no more calls
  *	end	the whole message, size octets on the wire (CRLF, un-dotted):
  *		250 means that it is safe.  In LMTP called once for each
- *		accepted recipient, counted from 0; in SMTP once, with recipient 0
+ *		accepted recipient, counted from 0; in SMTP once, with 0
  *	reset	the transaction is over, however it ended; called once for each
  *		whose mail was accepted
  *	verify	VRFY or EXPN (expand): an acceptance's text is the answer
@@ -169,6 +169,9 @@ struct session_sasl {
  *		show, and line is then "AUTH" or "*"; one that is not
  *		known is "?", since it may be a password
  *	reply	each reply line, for a log
+ *	refused	the engine refused a MAIL, or with recipient a RCPT, by itself
+ *		and not just for its place: the path, or NULL if none could be
+ *		read, and the reply
  *	event	something the program may want to count or log
  */
 enum session_event {
@@ -199,6 +202,8 @@ struct session_hooks {
 	void		(*auth_end)(void *arg);
 	void		(*command)(void *arg, const char *line, bool secret);
 	void		(*reply)(void *arg, const char *line, size_t);
+	void		(*refused)(void *arg, bool recipient, const char *path,
+			    int code, const char *why);
 	void		(*event)(void *arg, enum session_event,
 			    const char *why);
 };
@@ -259,6 +264,8 @@ struct session {
 	bool		 more;		/* input follows the line at hand */
 	bool		 eating;	/* a bad line, already answered */
 	bool		 cr;		/* the last byte of the line was CR */
+	bool		 secret;	/* the line may hold a password */
+	bool		 wipe;		/* and so may the last input */
 	char		 helo[SESSION_NAME_MAX + 1];
 	char		 helo_new[SESSION_NAME_MAX + 1];
 	char		 mechanism[SESSION_MECH_MAX + 1];
@@ -295,6 +302,11 @@ void	session_resume(struct session *, const struct session_config *,
  * engine closes (RFC 3207 section 4.2; the class of CVE-2011-0411).
  */
 size_t	session_input(struct session *, const char *, size_t len);
+/*
+ * Was there a password among the octets just taken, or might there have been?
+ * The engine keeps none past its line; the buffer is the caller's to wipe.
+ */
+bool	session_secret(const struct session *);
 
 /* The replies not sent yet, and how many octets of them were sent. */
 size_t	session_output(const struct session *, const char **);

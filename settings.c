@@ -21,6 +21,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "smtpd.h"
 
 #define FILE_SIZE_MAX	65536
@@ -79,7 +80,7 @@ static const struct {
 	[STRING] =	{ set_string, dump_string, "a value" },
 	[DOMAIN] =	{ set_domain, dump_string, "a domain name" },
 	[SERVER] =	{ set_server, dump_string,
-			    "unix:PATH or inet:HOST:PORT" },
+			    "unix:PATH or inet:ADDRESS:PORT" },
 	[WORDS] =	{ set_words, dump_words,
 			    "a program and its arguments" },
 	[LIST] =	{ set_list, dump_list, "a file, at most 8 times" },
@@ -208,26 +209,11 @@ set_string(const struct setting *setting, void *at, char *value)
 	return 0;
 }
 
-/* RFC 5321 section 4.1.2: letters, digits, hyphens inside of labels. */
+/* What a client may say in HELO, but an address literal names nobody. */
 static bool
 is_domain(const char *s)
 {
-	size_t	 i, label = 0;
-
-	for (i = 0; s[i] != '\0'; i++) {
-		if (s[i] == '.') {
-			if (label == 0 || s[i - 1] == '-')
-				return false;
-			label = 0;
-		} else if (isalnum((unsigned char)s[i]) ||
-		    (s[i] == '-' && label > 0))
-			label++;
-		else
-			return false;
-		if (label > 63 || i == SESSION_NAME_MAX)
-			return false;
-	}
-	return label > 0 && s[i - 1] != '-';
+	return *s != '[' && address_helo(s);
 }
 
 static int
@@ -247,17 +233,7 @@ is_digits(const char *s)
 static int
 set_server(const struct setting *setting, void *at, char *value)
 {
-	const char	*port, *error;
-
-	if (strncmp(value, "inet:", 5) == 0) {
-		port = strrchr(value + 5, ':');
-		if (port == NULL || port == value + 5 || !is_digits(++port))
-			return -1;
-		strtonum(port, 1, 65535, &error);
-		if (error != NULL)
-			return -1;
-	} else if (*value != '\0' &&
-	    (strncmp(value, "unix:", 5) != 0 || value[5] == '\0'))
+	if (*value != '\0' && !ask_valid(value))
 		return -1;
 	return set_string(setting, at, value);
 }
@@ -532,7 +508,7 @@ settings_init(struct settings *s)
 
 /* "want ...", for the message about a bad value. */
 static void
-describe(const struct setting *setting, char *to, size_t size)
+describe_setting(const struct setting *setting, char *to, size_t size)
 {
 	const struct keyword *k;
 	size_t	 i;
@@ -616,14 +592,14 @@ assign(struct settings *s, char *line, const char *where, bool option,
 	if (types[setting->type].set(setting, (char *)s + setting->offset,
 	    trim(value)) == 0)
 		return 0;
-	describe(setting, want, sizeof(want));
+	describe_setting(setting, want, sizeof(want));
 	snprintf(error, size, "%s%s: %s", where, name, want);
 	return -1;
 }
 
 /* Why a line can't be one, or NULL. */
 static const char *
-bad_line(const char *line, size_t len)
+line_fault(const char *line, size_t len)
 {
 	size_t	 i;
 
@@ -640,7 +616,7 @@ settings_option(struct settings *s, const char *option, char *error,
     size_t size)
 {
 	size_t		 len = strlen(option);
-	const char	*reason = bad_line(option, len);
+	const char	*reason = line_fault(option, len);
 	char		*copy = NULL;
 
 	if (reason == NULL && (copy = store_take(len + 1)) == NULL)
@@ -657,7 +633,7 @@ settings_option(struct settings *s, const char *option, char *error,
 
 /* The lines of a file, which are cut up and kept. */
 static int
-parse(struct settings *s, char *line, char *end, const char *path,
+parse_lines(struct settings *s, char *line, char *end, const char *path,
     char *error, size_t size)
 {
 	const char	*reason;
@@ -669,7 +645,8 @@ parse(struct settings *s, char *line, char *end, const char *path,
 			next = end;
 		*next = '\0';
 		snprintf(where, sizeof(where), "%.200s:%u: ", path, n);
-		if ((reason = bad_line(line, (size_t)(next - line))) != NULL) {
+		reason = line_fault(line, (size_t)(next - line));
+		if (reason != NULL) {
 			snprintf(error, size, "%s%s", where, reason);
 			return -1;
 		}
@@ -730,7 +707,7 @@ settings_file(struct settings *s, const char *path, char *error, size_t size)
 	close(fd);
 	store_take((size_t)len + 1);
 	s->file = path;
-	return parse(s, text, text + len, path, error, size);
+	return parse_lines(s, text, text + len, path, error, size);
 }
 
 /* The machine's name, never looked up: DNS would hold up the banner. */

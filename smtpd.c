@@ -2,14 +2,15 @@
  * smtpd.c - the program: one SMTP session on standard input and output.
  *
  * What the engine decides is in session.c; here its hooks are answered with
- * the help of deliver.c, recipients.c, policy.c, tls.c and auth.c, and the bytes
- * are moved.
+ * the help of deliver.c, recipients.c, policy.c, tls.c and auth.c, and the
+ * bytes are moved.
  */
 #include <sys/random.h>
 #include <sys/socket.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -97,7 +98,7 @@ on_mail(void *arg, const struct session_mail *m)
 }
 
 static struct session_verdict
-judge_recipient(struct connection *c, const char *path)
+judge_recipient(struct connection *c, const struct session_rcpt *r)
 {
 	struct session_verdict v;
 
@@ -105,25 +106,35 @@ judge_recipient(struct connection *c, const char *path)
 		log_error(0, "neither spool nor exec is set", NULL);
 		return refuse(451, "4.3.5", "No place for mail here yet");
 	}
-	v = recipients_check(c, path);
+	v = recipients_check(c, r->path);
+	/* The policy server will be asked when the client comes again. */
+	if (v.kind == SESSION_ACCEPT && !exec_room(c, r))
+		v = refuse(452, "4.5.3", "Too many recipients");
 	if (v.kind == SESSION_ACCEPT)
-		v = policy_rcpt(c, path);
+		v = policy_rcpt(c, r->path);
 	return v;
+}
+
+static void
+log_recipient(const struct connection *c, const char *path, int code,
+    const char *why)
+{
+	char text[16];
+
+	log_event("recipient", "status", "refused", "code",
+	    number(text, sizeof text, (uint64_t)code), "from", c->sender, "to",
+	    path, "addr", c->addr, "why", why, NULL);
 }
 
 static struct session_verdict
 on_rcpt(void *arg, const struct session_rcpt *r)
 {
 	struct connection *c = arg;
-	struct session_verdict v = judge_recipient(c, r->path);
+	struct session_verdict v = judge_recipient(c, r);
 	size_t dsn = c->dsn.len;
-	char code[16];
 
 	if (v.kind != SESSION_ACCEPT) {
-		log_event("recipient", "status", "refused", "code",
-		    number(code, sizeof code, (uint64_t)v.code), "from",
-		    c->sender, "to", r->path, "addr", c->addr, "why", v.text,
-		    NULL);
+		log_recipient(c, r->path, v.code, v.text);
 		return v;
 	}
 	if ((c->settings.dsn && keep_dsn(&c->dsn, r) == -1) ||
@@ -141,6 +152,12 @@ on_body(void *arg, const char *p, size_t n)
 {
 	(void)arg;
 	deliver_body(p, n);
+}
+
+static const char *
+status_of(int code)
+{
+	return code < 500 ? "deferred" : "refused";
 }
 
 static void
@@ -173,8 +190,8 @@ on_data(void *arg)
 	struct session_verdict v = deliver_start(c);
 
 	if (v.kind != SESSION_ACCEPT)
-		log_message(c, v.code < 500 ? "deferred" : "refused", 0,
-		    nth_recipient(c, 0), v.text);
+		log_message(c, status_of(v.code), 0, nth_recipient(c, 0),
+		    v.text);
 	return v;
 }
 
@@ -191,8 +208,8 @@ on_end(void *arg, uint64_t size, unsigned recipient)
 		c->accepted++;
 	}
 	log_message(c, v.kind == SESSION_ACCEPT ? policy_discard() ?
-	    "discarded" : "accepted" : v.code < 500 ? "deferred" : "refused",
-	    size, nth_recipient(c, recipient),
+	    "discarded" : "accepted" : status_of(v.code), size,
+	    nth_recipient(c, recipient),
 	    v.kind == SESSION_ACCEPT ? NULL : v.text);
 	return v;
 }
@@ -240,18 +257,13 @@ on_mechanisms(void *arg)
 static struct session_verdict
 on_auth(void *arg, struct session_sasl *x)
 {
-	struct connection *c = arg;
-
-	c->wipe = true;
-	return auth_module->step(c, x);
+	return auth_module->step(arg, x);
 }
 
 static void
 on_auth_end(void *arg)
 {
-	struct connection *c = arg;
-
-	c->wipe = true;
+	(void)arg;
 	auth_module->end();
 }
 
@@ -273,22 +285,39 @@ on_reply(void *arg, const char *line, size_t len)
 	log_dialogue('>', line, len);
 }
 
+/* By the engine itself: at MAIL there is no transaction yet. */
+static void
+on_refused(void *arg, bool recipient, const char *path, int code,
+    const char *why)
+{
+	struct connection *c = arg;
+
+	if (recipient)
+		log_recipient(c, path, code, why);
+	else
+		log_event("message", "status", status_of(code), "from", path,
+		    "user", *c->user != '\0' ? c->user : NULL, "addr", c->addr,
+		    "why", why, NULL);
+}
+
 static void
 on_event(void *arg, enum session_event event, const char *why)
 {
 	struct connection *c = arg;
 
-	if (event == SESSION_EV_REFUSED)
+	if (event == SESSION_EV_REFUSED) {
 		log_message(c, "refused", 0, nth_recipient(c, 0), why);
-	else
-		c->reason = why;
+		return;
+	}
+	c->reason = why;
+	c->quit = event == SESSION_EV_QUIT;
 }
 
 static struct session_hooks hooks = {
 	.mail = on_mail, .rcpt = on_rcpt, .data = on_data, .body = on_body,
 	.end = on_end, .reset = on_reset, .starttls = on_starttls,
 	.mechanisms = on_mechanisms, .auth = on_auth, .auth_end = on_auth_end,
-	.event = on_event,
+	.refused = on_refused, .event = on_event,
 };
 
 /* Who is it? */
@@ -458,13 +487,16 @@ start_tls(struct connection *c)
 		session_hangup(&c->session);
 		return;
 	}
+	/* RFC 3207 section 4.2: nor is anybody logged in any more. */
+	*c->user = *c->method = '\0';
 	log_event("tls", "status", "started", "protocol", c->tls.protocol,
 	    "cipher", c->tls.cipher, "client", c->tls.client, "verify",
 	    c->tls.verify, NULL);
 	session_tls(&c->session);
 }
 
-static void
+/* False: the last that the client said was QUIT. */
+static bool
 serve(struct connection *c)
 {
 	struct session *s = &c->session;
@@ -474,6 +506,7 @@ serve(struct connection *c)
 	while (session_want(s) != SESSION_CLOSE) {
 		if (session_want(s) == SESSION_INPUT && used < len) {
 			used += session_input(s, input + used, len - used);
+			c->wipe |= session_secret(s);
 			continue;
 		}
 		if (c->wipe)
@@ -492,8 +525,10 @@ serve(struct connection *c)
 			len = n > 0 ? (size_t)n : 0;
 		}
 	}
+	if (c->wipe)
+		explicit_bzero(input, len);
 	flush(s);
-	conn_close();
+	return !c->quit || used < len;
 }
 
 static void
@@ -520,6 +555,7 @@ turn_away(const char *status, const char *text)
 	    name != NULL ? name : "localhost", text);
 	if (n > 0 && (size_t)n < sizeof line)
 		conn_write(line, (size_t)n);
+	conn_close(true);
 }
 
 static void
@@ -539,9 +575,41 @@ start_implicit(struct connection *c)
 	if (conn_tls_load(&c->settings) == -1) {
 		c->reason = "tls not available";
 		session_hangup(&c->session);
-		conn_close();
+		conn_close(false);
 	} else
 		start_tls(c);
+}
+
+static void
+open_session(struct connection *c)
+{
+	log_event("connect", "addr", c->addr, "port",
+	    *c->port != '\0' ? c->port : NULL, NULL);
+	session_init(&c->session, &config, &hooks, c);
+}
+
+/*
+ * A banner that depends on nothing of the client's goes out first: the sandbox
+ * is built while it is on its way.  Nothing is read before that is done.
+ */
+static int
+welcome(struct connection *c)
+{
+	const struct settings *set = &c->settings;
+
+	if (!set->proxy_protocol && set->tls != TLS_IMPLICIT) {
+		open_session(c);
+		flush(&c->session);
+		sandbox_enter(c);
+		return 0;
+	}
+	sandbox_enter(c);
+	if (set->proxy_protocol && proxy_read(c) == -1)
+		return -1;
+	open_session(c);
+	if (set->tls == TLS_IMPLICIT)
+		start_implicit(c);
+	return 0;
 }
 
 /* A client that waits for 220 to STARTTLS must not read a banner instead. */
@@ -575,30 +643,26 @@ begin(struct connection *c)
 	if (!resumed)
 		find_peer(c);
 	recipients_open(&c->settings);
-	sandbox_enter(c);
 	if (resumed) {
+		sandbox_enter(c);
 		session_resume(&c->session, &config, &hooks, c, helo,
 		    &counters);
 		return 0;
 	}
-	if (c->settings.proxy_protocol && proxy_read(c) == -1)
-		return -1;
-	log_event("connect", "addr", c->addr, "port",
-	    *c->port != '\0' ? c->port : NULL, NULL);
-	session_init(&c->session, &config, &hooks, c);
-	if (c->settings.tls == TLS_IMPLICIT)
-		start_implicit(c);
-	return 0;
+	return welcome(c);
 }
 
-static int
+/* However it ends, to who started us it is a session that was served. */
+static void
 session(struct connection *c)
 {
+	bool early;
+
 	if (begin(c) == -1)
-		return 0;
-	serve(c);
+		return;
+	early = serve(c);
 	log_close(c);
-	return 0;
+	conn_close(early);
 }
 
 /* Starting. */
@@ -671,6 +735,17 @@ load(struct settings *set, int argc, char **argv, const char *file, char *err,
 	return settings_finish(set, err, size);
 }
 
+/* If they were closed: nothing else is to get the client's numbers. */
+static void
+occupy_descriptors(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDOUT_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) == -1)
+			open("/dev/null", O_RDWR);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -678,6 +753,7 @@ main(int argc, char **argv)
 	char err[1024];
 	int ch, action = 0;
 
+	occupy_descriptors();
 	opterr = 0;	/* standard error may be the client's socket */
 	while ((ch = getopt(argc, argv, OPTIONS)) != -1)
 		switch (ch) {
@@ -706,5 +782,8 @@ main(int argc, char **argv)
 		settings_dump(&client.settings);
 		return 0;
 	}
-	return action == 't' ? check(&client) : session(&client);
+	if (action == 't')
+		return check(&client);
+	session(&client);
+	return 0;
 }

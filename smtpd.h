@@ -99,7 +99,6 @@ struct recipients {		/* in the order of their RCPT */
 
 struct connection {
 	struct settings	 settings;
-	struct session	 session;
 	char		 id[17];	/* of the session, for logs and names */
 	char		 addr[64];	/* or "local"; IPv6 with zone */
 	char		 port[6];	/* or "" */
@@ -112,6 +111,7 @@ struct connection {
 	unsigned	 accepted;	/* of them */
 	bool		 counted;	/* the one at hand is in accepted */
 	const char	*reason;	/* of the end, for the log */
+	bool		 quit;		/* the client said so */
 	bool		 wipe;		/* what was read has a secret in it */
 
 	/* The transaction, valid from MAIL to reset. */
@@ -125,6 +125,8 @@ struct connection {
 	int		 priority;	/* MT-PRIORITY of MAIL, or 0 */
 	char		 sender_auth[SESSION_LINE_MAX];	/* AUTH=, or "" */
 	struct recipients dsn;		/* of each: "NOTIFY ORCPT", with dsn */
+
+	struct session	 session;	/* last: most of its memory stays unused */
 };
 
 /*
@@ -137,8 +139,18 @@ ssize_t	conn_read(void *, size_t);
 int	conn_write(const void *, size_t);	/* all of it, or -1 */
 /* end: 0, or what conn_end() said before a handover. */
 void	conn_open(const struct settings *, int64_t end);
-void	conn_close(void);		/* close_notify, inside TLS */
+/*
+ * close_notify, inside TLS.  early: the client may be in the middle of saying
+ * something, and should read our last word all the same.
+ */
+void	conn_close(bool early);
 bool	conn_stopped(void);		/* SIGTERM came */
+int64_t	conn_now(void);			/* ms, of a clock that is never set */
+/*
+ * Wait for another descriptor than the client's, or with -1 just wait: 0 if it
+ * is ready, or -1 with errno ETIMEDOUT at the deadline, EINTR at SIGTERM.
+ */
+int	conn_await(int fd, short events, int64_t deadline);
 /* Load certificates and keys: 0, or -1 with the reason logged. */
 int	conn_tls_load(const struct settings *);
 /* The handshake, after conn_tls_load(): from here on there is only TLS. */
@@ -157,8 +169,8 @@ void	handover_now(void);		/* returns if it failed, logged */
 /* The same in mid-session; the replies are to be sent before. */
 void	handover_starttls(const struct connection *);
 /*
- * At the start: what handover_starttls() handed over.  1; 0 if there is nothing;
- * -1 if it is malformed, as from another version.
+ * At the start: what handover_starttls() handed over.  1; 0 if there is
+ * nothing; -1 if it is malformed, as from another version.
  */
 int	handover_taken(struct connection *, struct session_counters *,
 	    char *helo, size_t, int64_t *end);
@@ -190,6 +202,11 @@ struct session_verdict deliver_end(struct connection *, unsigned recipient);
 void	deliver_reset(void);		/* drop what was not delivered */
 /* -t: what is wrong with spool and exec, on standard error; count of it. */
 int	deliver_check(const struct settings *);
+/*
+ * exec.c: can a program be told of one more recipient?  If not, the client is
+ * to send the message to the others first.
+ */
+bool	exec_room(const struct connection *, const struct session_rcpt *);
 
 /* recipients.c: the list of those who get mail here. */
 
@@ -254,6 +271,7 @@ extern const struct auth_module *const auth_module;
 ssize_t	ask(const char *address, const char *question, size_t,
 	    char *answer, size_t, unsigned seconds);
 void	ask_reset(void);		/* the transaction is over */
+bool	ask_valid(const char *address);	/* could ask() use it? */
 int	ask_check(const char *address);	/* can it be reached? */
 
 /*

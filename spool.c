@@ -35,18 +35,18 @@ static struct {
 	unsigned	 count;
 	char		 host[65];
 	char		 name[128];
-} s = { .dir = -1, .tmp = -1, .new = -1 };
+} spool = { .dir = -1, .tmp = -1, .new = -1 };
 
 static const char *const parts[] = { "tmp", "new", "cur" };
 #define PARTS	(sizeof(parts) / sizeof(parts[0]))
 
 /* Log what failed, keep errno. */
 static int
-failed(const char *what, const char *object)
+spool_failed(const char *what, const char *object)
 {
 	int	 error = errno;
 
-	log_error(error, what, object != NULL ? object : s.path);
+	log_error(error, what, object != NULL ? object : spool.path);
 	errno = error;
 	return -1;
 }
@@ -55,7 +55,7 @@ failed(const char *what, const char *object)
 static void
 close_spool(void)
 {
-	int	 error = errno, *fd[] = { &s.dir, &s.tmp, &s.new };
+	int	 error = errno, *fd[] = { &spool.dir, &spool.tmp, &spool.new };
 	size_t	 i;
 
 	for (i = 0; i < sizeof(fd) / sizeof(fd[0]); i++) {
@@ -90,15 +90,15 @@ make_part(const char *name)
 	const char	*reason;
 	int		 made = 0;
 
-	if (fstatat(s.dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+	if (fstatat(spool.dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
 		if (errno != ENOENT)
-			return failed("stat", name);
-		if (mkdirat(s.dir, name, 0700) == 0)
+			return spool_failed("stat", name);
+		if (mkdirat(spool.dir, name, 0700) == 0)
 			made = 1;
 		else if (errno != EEXIST)	/* another of us was quicker */
-			return failed("mkdir", name);
-		if (fstatat(s.dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
-			return failed("stat", name);
+			return spool_failed("mkdir", name);
+		if (fstatat(spool.dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+			return spool_failed("stat", name);
 	}
 	if ((reason = unsafe(&st)) != NULL) {
 		log_error(0, reason, name);
@@ -119,15 +119,16 @@ open_dir(void)
 	const char	*reason;
 	int		 made = 0;
 
-	s.dir = open(s.path, DIR_FLAGS);
-	if (s.dir == -1 && errno == ENOENT && mkdir(s.path, 0700) == 0) {
+	spool.dir = open(spool.path, DIR_FLAGS);
+	if (spool.dir == -1 && errno == ENOENT &&
+	    mkdir(spool.path, 0700) == 0) {
 		made = 1;
-		s.dir = open(s.path, DIR_FLAGS);
+		spool.dir = open(spool.path, DIR_FLAGS);
 	}
-	if (s.dir == -1 || fstat(s.dir, &st) == -1)
-		return failed("open", NULL);
+	if (spool.dir == -1 || fstat(spool.dir, &st) == -1)
+		return spool_failed("open", NULL);
 	if ((reason = unsafe(&st)) != NULL) {
-		log_error(0, reason, s.path);
+		log_error(0, reason, spool.path);
 		errno = EPERM;
 		return -1;
 	}
@@ -140,12 +141,12 @@ sync_made(bool above)
 {
 	int	 fd;
 
-	if (fsync(s.dir) == -1)
-		return failed("fsync", NULL);
-	if (!above || (fd = openat(s.dir, "..", DIR_FLAGS)) == -1)
+	if (fsync(spool.dir) == -1)
+		return spool_failed("fsync", NULL);
+	if (!above || (fd = openat(spool.dir, "..", DIR_FLAGS)) == -1)
 		return 0;	/* it can't be read: leave it at that */
 	if (fsync(fd) == -1)
-		failed("fsync", "..");
+		spool_failed("fsync", "..");
 	close(fd);
 	return 0;
 }
@@ -159,22 +160,22 @@ sync_made(bool above)
 static void
 probe_link(void)
 {
-	if (linkat(s.dir, "", s.new, ".", AT_EMPTY_PATH) == -1 &&
+	if (linkat(spool.dir, "", spool.new, ".", AT_EMPTY_PATH) == -1 &&
 	    errno == EEXIST)
 		return;
-	s.by_proc = true;
-	s.no_unnamed = access("/proc/self/fd", X_OK) == -1;
+	spool.by_proc = true;
+	spool.no_unnamed = access("/proc/self/fd", X_OK) == -1;
 }
 
 /* Part of each name; without what would mean something in it. */
 static void
 find_host(void)
 {
-	if (gethostname(s.host, sizeof(s.host) - 1) == -1)
-		s.host[0] = '\0';
-	s.host[strcspn(s.host, "/:")] = '\0';
-	if (s.host[0] == '\0')
-		strlcpy(s.host, "localhost", sizeof(s.host));
+	if (gethostname(spool.host, sizeof(spool.host) - 1) == -1)
+		spool.host[0] = '\0';
+	spool.host[strcspn(spool.host, "/:")] = '\0';
+	if (spool.host[0] == '\0')
+		strlcpy(spool.host, "localhost", sizeof(spool.host));
 }
 
 static int
@@ -192,9 +193,9 @@ open_spool(void)
 	}
 	if ((above || below) && sync_made(above) == -1)
 		return -1;
-	s.new = openat(s.dir, "new", DIR_FLAGS | O_NOFOLLOW);
-	if (s.new == -1)
-		return failed("open", "new");
+	spool.new = openat(spool.dir, "new", DIR_FLAGS | O_NOFOLLOW);
+	if (spool.new == -1)
+		return spool_failed("open", "new");
 	probe_link();
 	find_host();
 	return 0;
@@ -207,9 +208,9 @@ next_name(void)
 	struct timespec	 now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	snprintf(s.name, sizeof(s.name), "%lld.M%ldP%ldQ%u.%s",
+	snprintf(spool.name, sizeof(spool.name), "%lld.M%ldP%ldQ%u.%s",
 	    (long long)now.tv_sec, now.tv_nsec / 1000, (long)getpid(),
-	    s.count++, s.host);
+	    spool.count++, spool.host);
 }
 
 /* In tmp/, under the name it will have in new/. */
@@ -218,17 +219,17 @@ create_named(void)
 {
 	int	 fd;
 
-	if (s.tmp == -1) {
-		s.tmp = openat(s.dir, "tmp", DIR_FLAGS | O_NOFOLLOW);
-		if (s.tmp == -1)
-			return failed("open", "tmp");
+	if (spool.tmp == -1) {
+		spool.tmp = openat(spool.dir, "tmp", DIR_FLAGS | O_NOFOLLOW);
+		if (spool.tmp == -1)
+			return spool_failed("open", "tmp");
 	}
 	next_name();
-	fd = openat(s.tmp, s.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
-	    O_CLOEXEC, 0600);
+	fd = openat(spool.tmp, spool.name, O_WRONLY | O_CREAT | O_EXCL |
+	    O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd == -1)
-		return failed("create", "tmp");
-	s.named = true;
+		return spool_failed("create", "tmp");
+	spool.named = true;
 	return fd;
 }
 
@@ -241,15 +242,15 @@ create(void)
 {
 	int	 fd;
 
-	s.named = false;
-	if (s.no_unnamed)
+	spool.named = false;
+	if (spool.no_unnamed)
 		return create_named();
-	fd = openat(s.new, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	fd = openat(spool.new, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
 	if (fd != -1)
 		return fd;
 	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
-		return failed("create", NULL);
-	s.no_unnamed = true;
+		return spool_failed("create", NULL);
+	spool.no_unnamed = true;
 	return create_named();
 }
 
@@ -258,8 +259,8 @@ spool_create(const char *path)
 {
 	int	 fd = -1;
 
-	s.path = path;
-	if (s.new != -1 || open_spool() == 0)
+	spool.path = path;
+	if (spool.new != -1 || open_spool() == 0)
 		fd = create();
 	if (fd == -1)
 		close_spool();
@@ -269,11 +270,12 @@ spool_create(const char *path)
 static int
 move_named(void)
 {
-	if (renameat2(s.tmp, s.name, s.new, s.name, RENAME_NOREPLACE) == 0)
+	if (renameat2(spool.tmp, spool.name, spool.new, spool.name,
+	    RENAME_NOREPLACE) == 0)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -1;
-	return renameat(s.tmp, s.name, s.new, s.name);
+	return renameat(spool.tmp, spool.name, spool.new, spool.name);
 }
 
 static int
@@ -285,9 +287,10 @@ link_unnamed(int fd)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	do {
 		next_name();
-		n = s.by_proc ?
-		    linkat(AT_FDCWD, path, s.new, s.name, AT_SYMLINK_FOLLOW) :
-		    linkat(fd, "", s.new, s.name, AT_EMPTY_PATH);
+		n = spool.by_proc ?
+		    linkat(AT_FDCWD, path, spool.new, spool.name,
+		    AT_SYMLINK_FOLLOW) :
+		    linkat(fd, "", spool.new, spool.name, AT_EMPTY_PATH);
 	} while (n == -1 && errno == EEXIST && --tries > 0);
 	return n;
 }
@@ -310,13 +313,13 @@ static int
 commit(int fd)
 {
 	if (sync_fd(fd) == -1)
-		return failed("fsync", "message");
-	if ((s.named ? move_named() : link_unnamed(fd)) == -1)
-		return failed(s.named ? "rename" : "link", "new");
-	s.named = false;
-	if (sync_fd(s.new) == -1) {
-		failed("fsync", "new");
-		unlinkat(s.new, s.name, 0);
+		return spool_failed("fsync", "message");
+	if ((spool.named ? move_named() : link_unnamed(fd)) == -1)
+		return spool_failed(spool.named ? "rename" : "link", "new");
+	spool.named = false;
+	if (sync_fd(spool.new) == -1) {
+		spool_failed("fsync", "new");
+		unlinkat(spool.new, spool.name, 0);
 		return -1;
 	}
 	return 0;
@@ -339,9 +342,9 @@ spool_commit(int fd)
 void
 spool_drop(int fd)
 {
-	if (s.named && unlinkat(s.tmp, s.name, 0) == -1)
-		failed("unlink", "tmp");
-	s.named = false;
+	if (spool.named && unlinkat(spool.tmp, spool.name, 0) == -1)
+		spool_failed("unlink", "tmp");
+	spool.named = false;
 	close(fd);
 }
 

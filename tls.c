@@ -13,6 +13,7 @@
 
 #include <err.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -704,6 +705,7 @@ tls_handshake(void *arg, ssize_t (*rd)(void *, size_t),
 	    GNUTLS_TLS1_3)
 		gnutls_session_ticket_send(t->session, 1, 0);
 	forget_keys(t);
+	malloc_trim(0);		/* a session that waits keeps 32 KiB less */
 	return 0;
 }
 

@@ -762,6 +762,52 @@ scram_salt() {
 	logged 'timed out'
 }
 
+@test "auth-program: without pidfds its end is noticed as well" {
+	load deliver
+	checker '[ "$password" != sleep ] || exec sleep 30
+	[ "$password" = right ]'
+	failing pidfd_open:ENOSYS:0
+	with_program "$CHECKER" <<-END
+	EHLO c
+	AUTH PLAIN $(plain user wrong)
+	AUTH PLAIN $(plain user sleep)
+	AUTH PLAIN $(plain user right)
+	QUIT
+	END
+	replies 220 250 535 454 235 221
+	logged 'timed out'
+}
+
+@test "auth-program: one whose end our parent ignores" {
+	checker '[ "$password" = right ]'
+	(
+		trap '' CHLD
+		with_program "$CHECKER" <<-END
+		EHLO c
+		AUTH PLAIN $(plain user wrong)
+		AUTH PLAIN $(plain user right)
+		QUIT
+		END
+		replies 220 250 535 235 221
+	)
+}
+
+@test "auth-program: SIGTERM does not wait for it" {
+	SECONDS=0
+	checker 'kill -TERM $PPID; exec sleep 100'
+	talk -- "$SMTPD" -o hostname=mx.test -o spool="$SPOOL" \
+	    -o auth-cleartext=yes -o auth-program="$CHECKER" <<-END
+	< 220
+	> EHLO c
+	< 250
+	> AUTH PLAIN $(plain user pass)
+	< 454
+	< 421
+	eof
+	END
+	((SECONDS < 20))
+}
+
 @test "auth-program: cannot be started" {
 	with_program /nonexistent/checker <<-END
 	EHLO c
@@ -895,6 +941,12 @@ scram_salt() {
 	say(b'AUTH LOGIN', b'334')
 	say(base64.b64encode(b'bob'), b'334')
 	say(login, b'535')
+	say(b'AUTH NONSENSE ' + plain, b'504')
+	say(login, b'500')
+	say(b'AUTH PLAIN ' + plain + b'!', b'501')
+	say(b'MAIL FROM:<>', b'250')
+	say(b'AUTH PLAIN ' + plain, b'503')
+	say(b'AUTH PLAIN ' + plain + b'\n', b'501')
 	seen = b''.join(memory())
 	assert b'client.of.this.test' in seen, 'saw no memory'
 	for what in secret, plain[8:24], login[:16], b'qcBA2+2XEJ/Glhj':

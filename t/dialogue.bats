@@ -338,6 +338,98 @@ load table
 	[[ $output == *$'\n214-2.0.0 Commands: '* ]]
 }
 
+# What HELP lists, in a session with these arguments, after these commands.
+helped() {
+	local settings=() line
+
+	while [[ ${1-} == -o ]]; do
+		settings+=(-o "$2")
+		shift 2
+	done
+	smtp "${settings[@]}" < <(printf '%s\n' "$@" HELP QUIT)
+	line=$(grep '^214-' <<<"$output")
+	HELPED=${line#*Commands: }
+}
+
+@test "HELP lists what would be accepted, and nothing else" {
+	local plain='RSET NOOP QUIT VRFY HELP'
+
+	helped
+	[[ $HELPED == "HELO EHLO $plain" ]] || fail "$HELPED"
+	helped 'EHLO client.test'
+	[[ $HELPED == "HELO EHLO MAIL RCPT DATA BDAT $plain" ]] ||
+		fail "$HELPED"
+	helped 'HELO client.test'
+	[[ $HELPED == "HELO EHLO MAIL RCPT DATA $plain" ]] || fail "$HELPED"
+	helped -o disable=CHUNKING 'EHLO client.test'
+	[[ $HELPED == "HELO EHLO MAIL RCPT DATA $plain" ]] || fail "$HELPED"
+	helped -o protocol=lmtp 'LHLO client.test'
+	[[ $HELPED == "LHLO MAIL RCPT DATA BDAT $plain" ]] || fail "$HELPED"
+	helped -o auth-any=yes 'EHLO client.test'
+	[[ $HELPED == "HELO EHLO MAIL RCPT DATA BDAT $plain" ]] ||
+		fail "$HELPED"
+	helped -o auth-any=yes -o auth-cleartext=yes 'EHLO client.test'
+	[[ $HELPED == "HELO EHLO MAIL RCPT DATA BDAT $plain AUTH" ]] ||
+		fail "$HELPED"
+	helped -o auth-any=yes -o auth-cleartext=yes 'EHLO client.test' \
+	    'MAIL FROM:<>'
+	[[ $HELPED == "HELO EHLO MAIL RCPT DATA BDAT $plain" ]] ||
+		fail "$HELPED"
+}
+
+@test "HELP lists STARTTLS until there is TLS" {
+	certs
+	helped -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key" \
+	    'EHLO client.test'
+	[[ $HELPED == *' STARTTLS' ]] || fail "$HELPED"
+	output=$(talk -- "$SMTPD" -o hostname=mx.test \
+	    -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key" <<-'END'
+		< 220
+		> EHLO client.test
+		< 250
+		> STARTTLS
+		< 220
+		tls
+		> EHLO client.test
+		< 250
+		> HELP
+		< 214
+		> QUIT
+		< 221
+	END
+	)
+	[[ $output == *Commands:* && $output != *Commands:*STARTTLS* ]] || fail
+}
+
+@test "LMTP: a refused BDAT LAST is answered for each recipient" {
+	local last count
+
+	: >"$BATS_TEST_TMPDIR/file"
+	for last in '6 LAST:451 451' '6:451' '0 LAST:451 451'; do
+		count=${last%%[ :]*}
+		smtp_raw -o protocol=lmtp -o spool="$BATS_TEST_TMPDIR/file" \
+		    -o max-errors=1 < <(
+			printf '%s\r\n' 'LHLO a' 'MAIL FROM:<>' \
+			    'RCPT TO:<b@mx.test>' 'RCPT TO:<c@mx.test>' \
+			    "BDAT ${last%%:*}"
+			((count == 0)) || printf 'abcd\r\n'
+			printf '%s\r\n' 'MAIL FROM:<>' QUIT)
+		# shellcheck disable=SC2086
+		replies 220 250 250 250 250 ${last#*:} 250 221 || return
+	done
+}
+
+@test "LMTP: a refused BDAT LAST of more recipients than there is room for" {
+	: >"$BATS_TEST_TMPDIR/file"
+	smtp_raw -o protocol=lmtp -o spool="$BATS_TEST_TMPDIR/file" \
+	    -o max-recipients=0 < <(
+		printf '%s\r\n' 'LHLO a' 'MAIL FROM:<>'
+		printf 'RCPT TO:<%s@mx.test>\r\n' {1..500}
+		printf '%s\r\n' 'BDAT 6 LAST' abcd 'MAIL FROM:<>' QUIT)
+	[[ $(grep -c '^451' <<<"$output") == 500 ]] || fail
+	[[ ${lines[-1]} == 221\ * && ${lines[-2]} == 250\ * ]] || fail
+}
+
 @test "nothing that the client says comes back" {
 	smtp -o max-errors=0 <<-'END'
 		EHLO secret-word.test

@@ -101,13 +101,68 @@ digits() {
 @test "ORCPT: type;xtext, at most 500 characters" {
 	SETTINGS=(-o dsn=yes)
 	rcpt 250 'ORCPT=rfc822;b@mx.test' 'ORCPT=RFC822;b+2Bc@mx.test' \
-	    'ORCPT=x400;/c+3Dde/' "ORCPT=x-a;$(digits 496)" \
-	    'ORCPT=utf-8;\x{E9}@mx.test'
+	    'ORCPT=x400;/c+3Dde/' "ORCPT=x-a;$(digits 496)"
 	rcpt 501 ORCPT ORCPT= 'ORCPT=rfc822' 'ORCPT=rfc822;' 'ORCPT=;b' \
 	    'ORCPT=rfc 822;b' 'ORCPT=rfc822;b+' 'ORCPT=rfc822;b+2' \
 	    'ORCPT=rfc822;b+0Ac' "ORCPT=x-a;$(digits 497)" 'ORCPT=r_c;b' \
-	    'ORCPT=rfc822;b ORCPT=rfc822;b'
+	    'ORCPT=rfc822;b ORCPT=rfc822;b' 'ORCPT=rfc822;é@mx.test' \
+	    'ORCPT=é;b@mx.test'
 	mail 555 'ORCPT=rfc822;b'
+}
+
+# Of RFC 6533, in ASCII, what decodes to a mailbox and what does not.
+ENCODED=('\x{E9}@mx.test' 'b@mx.test' '\x{4F8B}\x{5B50}@\x{4F8B}.test'
+    '\x{1F600}@mx.test' '\x{10FFFF}@mx.test' '\x{A0}@mx.test'
+    'a\x{2B}b\x{3D}@mx.test' '"a\x{20}\x{5C}\x{5C}"@mx.test'
+    '\x{D7FF}@mx.test' '\x{E000}@mx.test')
+MALFORMED=('b' 'b@' '@mx.test' '\x{E9@mx.test' '\x{e9}@mx.test' '\xE9@mx.test'
+    '\x{}@mx.test' '\x{0E9}@mx.test' '\x{00}@mx.test' '\x{0A}@mx.test'
+    '\x{01}@mx.test' '\x{7F}@mx.test' '\x{41}@mx.test' '\x{80}@mx.test'
+    '\x{9F}@mx.test' '\x{D800}@mx.test' '\x{DFFF}@mx.test'
+    '\x{110000}@mx.test' '\x{1000000}@mx.test' '\x{FFFFFFFFFF}@mx.test'
+    'a\x{20}b@mx.test' '"\x{5C}"@mx.test' 'a\b@mx.test' 'a+2Bb@mx.test'
+    '\x{E9}@mx.test\x{' "$(digits 256)@mx.test"
+    "\x{E9}$(printf '\\x{4F8B}%.0s' {1..60})$(digits 80)@mx.test")
+
+@test "ORCPT of type utf-8 in ASCII: with SMTPUTF8 and without" {
+	local with
+
+	for with in '' ' SMTPUTF8'; do
+		SETTINGS=(-o dsn=yes)
+		say "MAIL FROM:<>$with" "${ENCODED[@]/#/RCPT TO:<b@mx.test> ORCPT=utf-8;}"
+		# shellcheck disable=SC2046
+		replies 220 250 250 $(printf '250 %.0s' "${ENCODED[@]}") 221
+		say "MAIL FROM:<>$with" \
+		    "${MALFORMED[@]/#/RCPT TO:<b@mx.test> ORCPT=UTF-8;}"
+		# shellcheck disable=SC2046
+		replies 220 250 250 $(printf '501 %.0s' "${MALFORMED[@]}") 221
+	done
+}
+
+@test "ORCPT in UTF-8: with SMTPUTF8 only" {
+	SETTINGS=(-o dsn=yes)
+	say 'MAIL FROM:<> SMTPUTF8' \
+	    'RCPT TO:<b@mx.test> ORCPT=utf-8;é@bücher.test' \
+	    'RCPT TO:<b@mx.test> ORCPT=Utf-8;"é\x{20}"@\x{4F8B}例.test' \
+	    'RCPT TO:<b@mx.test> ORCPT=utf-8;é' \
+	    $'RCPT TO:<b@mx.test> ORCPT=utf-8;\xff@mx.test' \
+	    $'RCPT TO:<b@mx.test> ORCPT=utf-8;\xc2\x80@mx.test' \
+	    'RCPT TO:<b@mx.test> ORCPT=rfc822;é@mx.test'
+	replies 220 250 250 250 250 501 501 501 501 221
+	say 'MAIL FROM:<>' 'RCPT TO:<b@mx.test> ORCPT=utf-8;é@bücher.test'
+	replies 220 250 250 553 221
+	said '553 5.6.7'
+	SETTINGS=(-o dsn=yes -o disable=SMTPUTF8)
+	say 'MAIL FROM:<> SMTPUTF8' 'MAIL FROM:<>' \
+	    'RCPT TO:<b@mx.test> ORCPT=utf-8;é@bücher.test'
+	replies 220 250 555 250 553 221
+}
+
+@test "ORCPT of type utf-8 is handed on as it was given" {
+	SETTINGS=(-o dsn=yes)
+	say 'MAIL FROM:<> SMTPUTF8' \
+	    'RCPT TO:<b@mx.test> ORCPT=utf-8;é\x{2B}@mx.test' DATA .
+	[[ $(message) == *$'\nOriginal-Recipient: utf-8;é\\x{2B}@mx.test\n'* ]]
 }
 
 @test "everything is above the first Received, each with its recipient" {
@@ -184,6 +239,19 @@ program() {
 	mail 501 AUTH AUTH= AUTH=a AUTH=a@ AUTH=@b 'AUTH=<a@b>' AUTH=a+@b \
 	    AUTH=a+0A@b AUTH=a+20b@c 'AUTH=<> AUTH=<>' AUTH=a=b@c
 	rcpt 555 'AUTH=<>'
+}
+
+@test "AUTH=: in UTF-8 or as RFC 6533 has it, with SMTPUTF8 only" {
+	SETTINGS=(-o auth-any=yes -o auth-cleartext=yes)
+	mail 250 'AUTH=é@b.test SMTPUTF8' 'SMTPUTF8 AUTH=é@bücher.test' \
+	    'AUTH=\x{E9}@b.test SMTPUTF8' 'AUTH=a+2Bb@c.test SMTPUTF8' \
+	    'AUTH=<> SMTPUTF8'
+	mail 553 'AUTH=é@b.test' 'AUTH=\x{E9}@b.test'
+	mail 501 'AUTH=é SMTPUTF8' 'AUTH=\x{e9}@b.test SMTPUTF8' \
+	    'AUTH=\x{0A}@b.test SMTPUTF8' 'AUTH=\x{80}@b.test SMTPUTF8' \
+	    $'AUTH=\xff@b.test SMTPUTF8' 'AUTH=é@b.test AUTH=<> SMTPUTF8'
+	SETTINGS+=(-o disable=SMTPUTF8)
+	mail 553 'AUTH=é@b.test'
 }
 
 @test "the program is told AUTH=, as it was given" {

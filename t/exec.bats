@@ -423,14 +423,62 @@ QUIT'
 	logged 'Too many open files'
 }
 
-@test "more arguments than the system takes: 451" {
-	local long
+# many NUMBER: so many recipients of 189 characters, on one line.
+many() {
+	local i long
 
 	long=$(printf 'x%.0s' {1..60})
+	for ((i = 1001; i <= 1000 + $1; i++)); do
+		echo "$i@$long.$long.$long.t"
+	done | xargs
+}
+
+@test "more recipients than a variable takes: 452, and the others get it" {
+	local one
+
+	program <<<'wc -l <<<"$RECIPIENTS" >>"$WORK/runs"'
+	for one in '' ' {recipients}'; do
+		: >"$WORK/runs"
+		smtp -o exec="$PROGRAM$one" -o max-recipients=0 \
+		    < <(to $(many 750))
+		[[ ${lines[-2]} == 250* ]] || fail "${lines[-2]}"
+		[[ $(grep -c '^452 4\.5\.3 ' <<<"$output") == 61 ]]
+		[[ $(<"$WORK/runs") == 689 ]]
+		logged '1750@'
+	done
+}
+
+@test "more of what DSN asks for than a variable takes: 452 as well" {
+	local long
+
+	long=$(printf 'x%.0s' {1..450})
+	program <<<'wc -l <<<"$DSN_ORCPT" >>"$WORK/runs"'
+	smtp -o exec="$PROGRAM" -o max-recipients=0 -o dsn=yes < <(to \
+	    $(printf '%d@mx.test ' {1..300}) |
+	    sed "s/^RCPT.*/& NOTIFY=NEVER ORCPT=rfc822;$long/")
+	[[ ${lines[-2]} == 250* ]] || fail "${lines[-2]}"
+	[[ $(grep -c '^452 4\.5\.3 ' <<<"$output") == 18 ]]
+	[[ $(<"$WORK/runs") == 282 ]]
+}
+
+@test "a run for each recipient, and a spool, have no such limit" {
+	program <<<'echo >>"$WORK/runs"'
+	smtp -o exec="$PROGRAM {recipient}" -o max-recipients=0 \
+	    < <(to $(many 750) | sed '/^DATA/,/^\.$/d')
+	not_said 452
+	smtp -o spool="$SPOOL" -o max-recipients=0 < <(to $(many 750))
+	not_said 452
+	messages 1
+}
+
+@test "more arguments than the system takes: 451" {
 	program <<<'exit 0'
-	smtp -o exec="$PROGRAM" -o max-recipients=0 < <(to \
-	    $(printf "%d@$long.$long.$long.test " {1..800}))
-	[[ $output == *$'\n451 4.'* ]]
+	(
+		ulimit -s 512		# a quarter of it is for them
+		smtp -o exec="$PROGRAM {recipients}" -o max-recipients=0 \
+		    < <(to $(many 600))
+		[[ ${lines[-2]} == 451* ]] || fail "${lines[-2]}"
+	)
 	logged 'Argument list too long'
 }
 
@@ -455,8 +503,26 @@ QUIT'
 	[[ ! -e $WORK/ran ]]
 }
 
+@test "{recipient}: what a program writes to its input, the next one has not" {
+	program <<-'END'
+	cat >"$WORK/$RECIPIENT"
+	# The descriptor that it was given, and one that it makes of that.
+	echo "$RECIPIENT was here" >&0
+	perl -e 'open F, "+<", "/dev/stdin" and print F "x" x 1000'
+	[[ $RECIPIENT == a@* ]] || : >/dev/stdin
+	END
+	smtp -o exec="$PROGRAM {recipient}" < <(to a@mx.test b@mx.test \
+	    c@mx.test)
+	replies 220 250 250 250 250 250 354 250 221
+	for one in a b c; do
+		[[ $(sed '1,/^\tfor/d' "$WORK/$one@mx.test") == \
+		    $'Subject: test\n\nHello' ]] ||
+			fail "$(cat "$WORK/$one@mx.test")"
+	done
+}
+
 @test "no space for the second recipient's copy: 452" {
-	failing write:ENOSPC:2
+	failing write:ENOSPC:4
 	program <<<'echo "$RECIPIENT" >>"$WORK/ran"'
 	smtp -o exec="$PROGRAM {recipient}" < <(to a@mx.test b@mx.test)
 	replies 220 250 250 250 250 354 452 221
@@ -521,6 +587,21 @@ gone() {
 	gone "$(<"$WORK/pid")"
 }
 
+@test "a program that can't be killed is not waited for, and logged: 451" {
+	failing kill:EPERM:0
+	program <<-'END'
+	exec >&- 2>&-
+	echo $$ >"$WORK/pid"
+	exec sleep 100
+	END
+	SECONDS=0
+	deliver -o timeout=1 -o exec="$PROGRAM"
+	replies 220 250 250 250 354 451 221
+	logged 'could not be ended'
+	((SECONDS < 20))
+	kill "$(<"$WORK/pid")"
+}
+
 @test "success after the deadline comes too late" {
 	program <<-'END'
 	trap 'exit 0' TERM
@@ -560,6 +641,33 @@ gone() {
 	< 421
 	eof
 	END
+}
+
+@test "SIGTERM while the program runs: after ten seconds, 451 and 421" {
+	program <<-'END'
+	trap '' TERM
+	read -r _ _ _ session _ </proc/$PPID/stat
+	[ "$(cat /proc/$session/comm)" = smtpd ] || session=$PPID
+	kill -TERM $session
+	for i in {1..20}; do read -rt 1 <> <(:); done
+	END
+	SECONDS=0
+	talk -- "$SMTPD" -o hostname=mx.test -o exec="$PROGRAM" <<-'END'
+	< 220
+	> EHLO client.test
+	< 250
+	> MAIL FROM:<a@client.test>
+	< 250
+	> RCPT TO:<b@mx.test>
+	< 250
+	> DATA
+	< 354
+	> .
+	< 451
+	< 421
+	eof
+	END
+	((SECONDS >= 9 && SECONDS < 18))
 }
 
 @test "children ignored by our parent are not ignored by us" {

@@ -138,8 +138,10 @@ not_announced() {
 	announced 'LIMITS RCPTMAX=7 MAILMAX=3'
 	ehlo -o max-recipients=0 -o max-messages=3
 	announced 'LIMITS MAILMAX=3'
-	ehlo -o max-recipients=1000000000 -o max-messages=0
-	announced 'LIMITS RCPTMAX=1000000000'
+	ehlo -o max-recipients=999999 -o max-messages=0
+	announced 'LIMITS RCPTMAX=999999'
+	ehlo -o max-recipients=1000000 -o max-messages=0
+	not_announced LIMITS
 	ehlo -o max-recipients=0 -o max-messages=0
 	not_announced LIMITS
 }
@@ -173,12 +175,13 @@ not_announced() {
 	MAIL FROM:<> SIZE=-1
 	MAIL FROM:<> SIZE=1k
 	MAIL FROM:<> SIZE=99999999999999999999
+	MAIL FROM:<> SIZE=999999999999999999999
 	MAIL FROM:<> SIZE=1 SIZE=1
 	MAIL FROM:<> SIZE=1000
 	RCPT TO:<a@b.test> SIZE=1
 	QUIT
 	END
-	replies 220 250 552 552 501 501 501 501 501 501 250 555 221
+	replies 220 250 552 552 501 501 501 501 552 501 501 250 555 221
 }
 
 @test "BODY" {

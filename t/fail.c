@@ -18,6 +18,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,13 +39,14 @@ static const struct {
 	{ "EEXIST", EEXIST }, { "EINTR", EINTR }, { "EINVAL", EINVAL },
 	{ "EIO", EIO }, { "EMFILE", EMFILE }, { "ENOENT", ENOENT },
 	{ "ENOSPC", ENOSPC }, { "ENOSYS", ENOSYS },
-	{ "EOPNOTSUPP", EOPNOTSUPP }, { "EROFS", EROFS },
+	{ "EOPNOTSUPP", EOPNOTSUPP }, { "EPERM", EPERM }, { "EROFS", EROFS },
 	{ "SHORT", SHORT }, { "KILL", KILL }, { "DONE", DONE }
 };
 
 static const char *const calls[] = {
 	"write", "fsync", "linkat", "renameat", "renameat2", "unlinkat",
-	"mkdirat", "create", "unnamed", "posix_spawnp", "pidfd_open", "pipe2"
+	"mkdirat", "create", "unnamed", "posix_spawnp", "pidfd_open", "pipe2",
+	"kill"
 };
 #define CALLS	(sizeof(calls) / sizeof(calls[0]))
 
@@ -202,6 +204,12 @@ pidfd_open(pid_t pid, unsigned flags)
 {
 	return (int)call("pidfd_open", SYS_pidfd_open, pid, (long)flags, 0, 0,
 	    0);
+}
+
+int
+kill(pid_t pid, int signal)
+{
+	return (int)call("kill", SYS_kill, pid, signal, 0, 0, 0);
 }
 
 static int

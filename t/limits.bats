@@ -177,6 +177,121 @@ repeat_lines() {
 	messages 2
 }
 
+@test "max-messages: one that fails in a chunk counts as one in DATA does" {
+	smtp_raw -o spool="$SPOOL" -o max-messages=2 < <(
+		printf 'EHLO client.test\r\n'
+		printf 'MAIL FROM:<a@b>\r\nRCPT TO:<b@mx.test>\r\n'
+		printf 'BDAT 2\r\n\n\n'
+		printf 'MAIL FROM:<a@b>\r\nRCPT TO:<b@mx.test>\r\n'
+		printf 'DATA\r\n\n\r\n.\r\n'
+		printf 'MAIL FROM:<a@b>\r\nQUIT\r\n')
+	replies 220 250 250 250 550 250 250 354 550 421
+	messages 0
+}
+
+# has_line PATTERN ...: one line on the log has all of them.
+has_line() {
+	local p lines
+
+	lines=$(<"$LOG")
+	for p; do
+		lines=$(grep -F -- "$p" <<<"$lines") || fail "no line: $*" || return
+	done
+	[[ $(wc -l <<<"$lines") == 1 ]] || fail "many lines: $*"
+}
+
+@test "each refusal of a sender or recipient is on the log, and why" {
+	smtp -o spool="$SPOOL" -o max-size=1000 -o max-recipients=1 \
+	    -o max-messages=1 <<-'END'
+		EHLO client.test
+		MAIL FROM:<big@b.test> SIZE=1001
+		MAIL FROM:<bad@b.test> SIZE=x
+		MAIL FROM:<nobody
+		MAIL FROM:<a@b.test>
+		RCPT TO:<one@mx.test>
+		RCPT TO:<two@mx.test>
+		RCPT TO:<three@mx.test> X=Y
+		RCPT TO:<é@mx.test>
+		RCPT TO:<four
+		DATA
+		.
+		MAIL FROM:<c@d.test>
+	END
+	replies 220 250 552 501 501 250 250 452 555 553 501 354 250 421
+	has_line 'event=message status=refused from=big@b.test addr=local' \
+	    'why="Message too big"'
+	has_line 'event=message status=refused from=bad@b.test' \
+	    'why="Bad value of a parameter"'
+	has_line 'event=message status=refused addr=local why="Syntax: MAIL'
+	has_line 'event=recipient status=refused code=452 from=a@b.test' \
+	    'to=two@mx.test addr=local why="Too many recipients"'
+	has_line 'event=recipient status=refused code=555 from=a@b.test' \
+	    'to=three@mx.test'
+	has_line 'event=recipient status=refused code=553 from=a@b.test' \
+	    'to="é@mx.test"'
+	has_line 'event=recipient status=refused code=501 from=a@b.test' \
+	    'why="Syntax: RCPT'
+	has_line 'event=message status=deferred from=c@d.test' \
+	    'why="too many messages in one session"'
+	has_line 'event=close' 'reason="too many messages in one session"'
+}
+
+@test "so are MAIL before AUTH or STARTTLS, and a message that is too big" {
+	certs
+	smtp -o spool="$SPOOL" -o auth=require -o auth-any=yes \
+	    -o auth-cleartext=yes <<-'END'
+		EHLO client.test
+		MAIL FROM:<a@b.test>
+		QUIT
+	END
+	replies 220 250 530 221
+	has_line 'event=message status=refused from=a@b.test addr=local' \
+	    'why="Authentication required"'
+	smtp -o spool="$SPOOL" -o tls=require -o tls-cert="$CERTS/ec.pem" \
+	    -o tls-key="$CERTS/ec.key" <<-'END'
+		EHLO client.test
+		MAIL FROM:<a@b.test>
+		RCPT TO:<a@b.test>
+		QUIT
+	END
+	replies 220 250 530 530 221
+	has_line 'event=message status=refused addr=local why="STARTTLS first"'
+	smtp -o spool="$SPOOL" -o max-size=3 <<-'END'
+		EHLO client.test
+		MAIL FROM:<a@b.test>
+		RCPT TO:<b@mx.test>
+		DATA
+		hello
+		.
+		QUIT
+	END
+	has_line 'event=message status=refused recipients=1 from=a@b.test' \
+	    'to=b@mx.test' 'why="Message too big"'
+}
+
+@test "what is only out of order is not" {
+	smtp <<-'END'
+		MAIL FROM:<a@b>
+		EHLO client.test
+		RCPT TO:<a@b>
+		MAIL FROM:<a@b>
+		MAIL FROM:<a@b>
+		QUIT
+	END
+	replies 220 503 250 503 250 503 221
+	not_logged event=message
+	not_logged event=recipient
+}
+
+@test "each limit that ends a session is on the log as its reason" {
+	smtp -o max-errors=1 < <(printf 'BAD\nBAD\n')
+	has_line 'event=close' 'reason="too many errors"'
+	smtp -o max-junk=1 < <(printf 'NOOP\nNOOP\n')
+	has_line 'event=close' 'reason="too many commands without a message"'
+	smtp < <(printf 'GET / HTTP/1.1\n')
+	has_line 'event=close' 'reason="does not speak HTTP"'
+}
+
 @test "max-errors: so many 5xx, and instead of one more 421" {
 	smtp -o max-errors=3 <<-'END'
 		EHLO client.test
@@ -382,4 +497,140 @@ hops() {
 			smtp -o max-errors=0
 		[[ $status == 0 && ${lines[-1]} == '221 '* ]] || fail "$n"
 	done
+}
+
+# last_words CODE TIMES FILE: what is in FILE is sent at once, and nothing read
+# before the server has closed.  The last reply must be there, every time.
+last_words() {
+	"$PYTHON" - "$PORT" "$@" <<-'END'
+	import select, socket, sys
+	code, data = sys.argv[2].encode(), open(sys.argv[4], 'rb').read()
+	for i in range(int(sys.argv[3])):
+	    s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 20)
+	    assert s.recv(1000).startswith(b'220 ')
+	    s.sendall(data)
+	    p = select.poll()
+	    p.register(s, select.POLLRDHUP)
+	    assert p.poll(20000), 'still open'
+	    # To the end, which is none if the connection was reset.
+	    last = s.makefile('rb').read().split(b'\r\n')[-2]
+	    assert last.startswith(code), (i, last)
+	END
+}
+
+@test "a client that does not listen to its end reads the 421 all the same" {
+	local n file=$BATS_TEST_TMPDIR/in
+
+	serve -o spool="$SPOOL" -o max-size=1000 -o max-messages=1
+	for n in 12 200 5000; do
+		repeat_lines "$n" "BAD $(octets 200)"$'\r' >"$file"
+		last_words '421 4.7.0 mx.test too many errors' 10 "$file"
+	done
+	{
+		printf 'POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n'
+		octets 1000000
+	} >"$file"
+	last_words '421 4.7.0 mx.test does not speak HTTP' 10 "$file"
+	{
+		printf 'EHLO client.test\r\nMAIL FROM:<>\r\n'
+		printf 'RCPT TO:<b@mx.test>\r\nDATA\r\n.\r\nMAIL FROM:<>\r\n'
+		octets 1000000
+	} >"$file"
+	last_words '421 4.7.0 mx.test too many messages' 3 "$file"
+	{
+		printf 'BDAT 1000000x\r\n'
+		octets 1000000
+	} >"$file"
+	last_words '501 5.5.4' 10 "$file"
+	{
+		printf 'QUIT\r\n'
+		octets 1000000
+	} >"$file"
+	last_words '221 2.0.0' 10 "$file"
+}
+
+@test "a client that is still speaking reads that there are no settings" {
+	serve_with tcpserver -1 -HR -l 0 127.0.0.1 0 "$SMTPD" -o nonsense=x
+	"$PYTHON" - "$PORT" <<-'END'
+	import select, socket, sys
+	s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 20)
+	s.sendall(b'EHLO client.test\r\n' * 5000)
+	p = select.poll()
+	p.register(s, select.POLLRDHUP)
+	assert p.poll(20000), 'still open'
+	assert s.makefile('rb').read().startswith(b'421 4.3.5 ')
+	END
+}
+
+@test "SIGTERM: a client that is speaking reads its 421" {
+	"$PYTHON" - "$SMTPD" "$LOG" <<-'END'
+	import select, signal, socket, subprocess, sys
+	listener = socket.create_server(('127.0.0.1', 0))
+	for i in range(5):
+	    s = socket.create_connection(listener.getsockname(), 20)
+	    end = listener.accept()[0]
+	    smtpd = subprocess.Popen([sys.argv[1], '-o', 'hostname=mx.test'],
+	        stdin=end, stdout=end, stderr=open(sys.argv[2], 'ab'))
+	    end.close()
+	    assert s.recv(1000).startswith(b'220 ')
+	    smtpd.send_signal(signal.SIGSTOP)
+	    s.sendall(b'NOOP\r\n' * 1000)
+	    smtpd.send_signal(signal.SIGTERM)
+	    smtpd.send_signal(signal.SIGCONT)
+	    p = select.poll()
+	    p.register(s, select.POLLRDHUP)
+	    assert p.poll(20000), 'still open'
+	    last = s.makefile('rb').read().split(b'\r\n')[-2]
+	    assert last.startswith(b'421 4.3.2 '), last
+	    s.close()
+	    assert smtpd.wait(20) == 0
+	END
+}
+
+@test "a client that speaks on and on is let go all the same" {
+	serve
+	"$PYTHON" - "$PORT" <<-'END'
+	import socket, sys, time
+	for data in b'BAD\r\n' * 20, b'BAD\r\n' * 10000:
+	    s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 20)
+	    assert s.recv(1000).startswith(b'220 ')
+	    begin = time.monotonic()
+	    try:
+	        while time.monotonic() < begin + 20:
+	            s.sendall(data)
+	            if len(data) < 1000:
+	                time.sleep(0.05)
+	    except OSError:
+	        continue
+	    sys.exit('it reads for ever')
+	END
+}
+
+# traced: the session on standard input, and the system's calls in trace.
+traced() {
+	ASAN_OPTIONS=detect_leaks=0 talk -- strace -f -s 100 -o \
+	    "$BATS_TEST_TMPDIR/trace" "$SMTPD" -o hostname=mx.test "$@"
+}
+
+@test "after QUIT nothing more is asked of the system" {
+	traced <<-'END'
+		< 220
+		> EHLO client.test
+		< 250
+		> QUIT
+		< 221
+		eof
+	END
+	grep -q '"221 2.0.0' "$BATS_TEST_TMPDIR/trace"
+	# But for the log, which may have nobody to read it.
+	! sed '1,/"221 2.0.0/d' "$BATS_TEST_TMPDIR/trace" |
+		grep -v 'fd=2,' | grep -E 'shutdown|poll|recv|read' || fail
+	traced -o max-errors=1 <<-'END'
+		< 220
+		>> BAD\r\nBAD\r\nBAD\r\n
+		< 500
+		< 421
+		eof
+	END
+	sed '1,/too many/d' "$BATS_TEST_TMPDIR/trace" | grep shutdown
 }

@@ -29,6 +29,11 @@ program() {
 	said ENHANCEDSTATUSCODES
 }
 
+@test "the banner says LMTP" {
+	smtp -o protocol=lmtp <<<QUIT
+	[[ ${lines[0]} == '220 mx.test LMTP' ]] || fail
+}
+
 @test "SMTP has no LHLO" {
 	smtp <<-'END'
 	LHLO client.test

@@ -193,6 +193,37 @@ combination() {
 	    '> QUIT' '< 221'
 }
 
+@test "after AUTH there is no more AUTH to offer, but AUTH= is taken" {
+	start offer offer yes no
+	play '< 220' '> EHLO a' '< 250' "> AUTH PLAIN $GOOD" '< 235' \
+	    '> EHLO b' '< 250' '> MAIL FROM:<> AUTH=a@b.test' '< 250' \
+	    '> RSET' '< 250' "> AUTH PLAIN $GOOD" '< 503' '> HELP' '< 214' \
+	    '> HELO c' '< 250' '> MAIL FROM:<> AUTH=a@b.test' '< 555' \
+	    '> QUIT' '< 221'
+	has_keyword 'AUTH SCRAM'
+	output=${output#*EHLO b}
+	! has_keyword AUTH || fail
+	! grep 'Commands:.* AUTH' <<<"$output" || fail
+}
+
+@test "after STARTTLS it is offered again" {
+	start offer offer yes no
+	play '< 220' '> EHLO a' '< 250' "> AUTH PLAIN $GOOD" '< 235' \
+	    '> STARTTLS' '< 220' tls '> EHLO b' '< 250' '> QUIT' '< 221'
+	output=${output#*EHLO b}
+	has_keyword 'AUTH SCRAM'
+}
+
+@test "after max-auth-failures AUTH is not offered, and ends the session" {
+	start offer offer yes no
+	SERVER+=(-o max-auth-failures=1)
+	play '< 220' '> EHLO a' '< 250' '> AUTH PLAIN AGEAYg==' '< 535' \
+	    '> EHLO b' '< 250' '> MAIL FROM:<> AUTH=<>' '< 250' '> RSET' \
+	    '< 250' '> AUTH PLAIN AGEAYg==' '< 421' eof
+	output=${output#*EHLO b}
+	! has_keyword AUTH || fail
+}
+
 @test "disable=AUTH: neither offered nor accepted" {
 	start offer offer yes no
 	SERVER+=(-o disable=AUTH)

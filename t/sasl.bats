@@ -259,3 +259,47 @@ gsasl_with() {
 	replies 220 250 535 235 221
 	logged "status=ok mechanism=PLAIN user=$user"
 }
+
+# wiped LINE ...: after EHLO, none of these keeps the password anywhere.
+wiped() {
+	local plain
+
+	plain=$(b64 '\0bob\0Correct_Horse_Battery')
+	{
+		printf 'EHLO client.test\r\n'
+		for line; do
+			line=${line//PLAINTEXT/Correct_Horse_Battery}
+			printf '%b\r\n' "${line//BASE64/$plain}"
+		done
+		printf 'QUIT\r\n'
+	} >"$BATS_TEST_TMPDIR/in"
+	run "$TOOLS/wipe" Correct_Horse_Battery "$plain" \
+	    <"$BATS_TEST_TMPDIR/in"
+	((status == 0)) || fail "$*"
+}
+
+@test "no password stays in the engine or its input, accepted or refused" {
+	local refused
+
+	wiped 'AUTH PLAIN BASE64'
+	wiped 'AUTH PLAIN' BASE64
+	wiped 'AUTH LOGIN Ym9i' "$(b64 Correct_Horse_Battery)" PLAINTEXT
+	wiped 'auth plain BASE64' 'NOOP'
+	# What is refused before the hook is asked.
+	for refused in 'AUTH NONSENSE BASE64' 'AUTH PLAIN BASE64!' \
+	    'AUTH PLAIN PLAINTEXT' 'AUTH  PLAIN BASE64' 'AUTH BASE64' \
+	    'AUTH PLAIN BASE64\nNOOP' 'AUTH PLAIN BASE64\0' \
+	    'AUTH\tPLAIN BASE64' 'AUTHPLAIN BASE64' 'XAUTH PLAINTEXT' \
+	    "AUTH PLAIN $(printf '%013000d' 0)BASE64" \
+	    "AUTH PLAIN BASE64$(printf '%013000d' 0)BASE64"; do
+		wiped "$refused" || return
+	done
+	wiped 'MAIL FROM:<>' 'AUTH PLAIN BASE64' 'RSET'
+	wiped 'HELO client.test' 'AUTH PLAIN BASE64'
+	# A client that does not wait for the answer to each step.
+	wiped 'AUTH NONSENSE' BASE64 PLAINTEXT
+	wiped 'AUTH PLAIN' 'BASE64\nNOOP' PLAINTEXT
+	wiped 'AUTH PLAIN' '*' BASE64
+	wiped 'AUTH PLAIN AAAA' 'AUTH PLAIN AAAA' 'AUTH PLAIN AAAA' \
+	    'AUTH PLAIN BASE64' BASE64
+}

@@ -232,6 +232,13 @@ socket.sethostname(sys.argv[1])' '${name%:*}' &&
 	bad policy inet:localhost:65536
 	bad policy inet:localhost:smtp
 	bad policy inet:localhost:-1
+	bad policy inet:localhost:+1
+	bad policy 'inet:localhost: 1'
+	bad policy inet:mail.example.org:25
+	bad policy inet:127.0.0.256:25
+	bad policy 'inet:[::1:25'
+	bad policy 'inet:[::1%lo]:25'
+	bad policy unix:/"$(printf '%0107d' 0)"
 	bad policy-end tcp:localhost:25
 }
 
@@ -627,6 +634,28 @@ impossible() {
 		[[ $status == 0 && -z $output ]] || fail "$page: $output" ||
 			return
 	done
+}
+
+@test "standard input or output that is closed ends the session" {
+	timeout 10 sh -c 'exec "$0" <&-' "$SMTPD" >/dev/null 2>>"$LOG"
+	logged 'reason="end of input"'
+	: >"$LOG"
+	timeout 10 sh -c 'exec "$0" >&-' "$SMTPD" <<<QUIT 2>>"$LOG"
+	logged event=close
+}
+
+@test "a log that nobody reads holds a session up for a second" {
+	"$PYTHON" - "$SMTPD" <<-'END'
+	import os, subprocess, sys
+	reader, writer = os.pipe()
+	p = subprocess.Popen([sys.argv[1], "-o", "hostname=mx.test",
+	    "-o", "log=stderr", "-o", "log-level=debug", "-o", "max-errors=0"],
+	    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=writer)
+	os.close(writer)
+	p.stdin.write(b"FOO\r\n" * 5000 + b"QUIT\r\n")
+	p.stdin.close()
+	assert p.wait(10) == 0
+	END
 }
 
 @test "a wrong option under inetd: the client reads 421 and nothing else" {

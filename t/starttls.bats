@@ -50,6 +50,19 @@ a_message() {
 	logged 'event=tls status=started protocol=TLSv1.3'
 }
 
+@test "who was logged in before STARTTLS is not inside TLS" {
+	{
+		printf '%s\n' '< 220' '> EHLO client.test' '< 250' \
+		    '> AUTH PLAIN AGpvZQBzZWNyZXQ=' '< 235' '> STARTTLS' \
+		    '< 220' tls
+		a_message | sed '1,/^tls/d'
+	} | play -- -o auth-any=yes -o auth-cleartext=yes
+	messages 1
+	[[ $(message) == *'with ESMTPS id'* ]]
+	grep -a event=message "$LOG"
+	! grep -a event=message "$LOG" | grep user=joe
+}
+
 @test "the same, one octet a record" {
 	a_message | play -b
 	messages 1
@@ -554,4 +567,31 @@ unavailable() {
 		said '421 4.3.0 mx.test TLS not available now'
 		logged 'error what=starttls on="malformed SMTPD_STARTTLS"'
 	done
+}
+
+@test "a client that does not listen to its end reads the 421, inside TLS" {
+	serve -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key"
+	"$PYTHON" - "$PORT" <<-'END'
+	import select, socket, ssl, sys
+	for n in 20, 5000, 20, 5000:
+	    s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 20)
+	    for command in b'EHLO client.test\r\n', b'STARTTLS\r\n':
+	        s.recv(1000)
+	        s.sendall(command)
+	    assert s.recv(1000).startswith(b'220 ')
+	    context = ssl._create_unverified_context()
+	    tls = context.wrap_socket(s, suppress_ragged_eofs=False)
+	    tls.sendall(b'BAD%0200d\r\n' % 0 * n)
+	    p = select.poll()
+	    p.register(tls, select.POLLRDHUP)
+	    assert p.poll(20000), 'still open'
+	    said = b''
+	    while True:		# up to a close_notify
+	        more = tls.recv(65536)
+	        said += more
+	        if not more:
+	            break
+	    last = said.split(b'\r\n')[-2]
+	    assert last.startswith(b'421 4.7.0 mx.test too many errors'), last
+	END
 }

@@ -151,6 +151,82 @@ program() {
 	wait_for eval "! grep -qs '^State:.[^Z]' /proc/${BASH_REMATCH[1]}/status"
 }
 
+# stopper: a program that stops the runner and remembers it.
+stopper() {
+	program <<-EOF
+		#!/bin/sh
+		echo \$PPID >"$BATS_TEST_TMPDIR/runner"
+		kill -STOP \$PPID
+		$1
+	EOF
+}
+
+end_runner() {
+	kill -KILL "$(<"$BATS_TEST_TMPDIR/runner")"
+}
+
+@test "a runner that is stopped is given up, and the session goes on: 451" {
+	local path
+
+	path=$(stopper)
+	SECONDS=0
+	smtp -o "exec=$path" -o timeout=1 <<-'EOF'
+		HELO client.test
+		MAIL FROM:<a@client.test>
+		RCPT TO:<b@mx.test>
+		DATA
+		.
+		MAIL FROM:<a@client.test>
+		RCPT TO:<b@mx.test>
+		DATA
+		RSET
+		QUIT
+	EOF
+	end_runner
+	replies 220 250 250 250 354 451 250 250 451 250 221
+	logged 'timed out'
+	((SECONDS < 30))
+}
+
+@test "SIGTERM: a program has ten seconds to finish, then 451 and 421" {
+	local path
+
+	path=$(stopper 'read -r _ _ _ session _ </proc/$PPID/stat
+		kill -TERM $session')
+	SECONDS=0
+	talk -- "$SMTPD" -o hostname=mx.test -o "exec=$path" <<-EOF
+		< 220
+		> EHLO client.test
+		< 250
+		> MAIL FROM:<a@client.test>
+		< 250
+		> RCPT TO:<b@mx.test>
+		< 250
+		> DATA
+		< 354
+		> .
+		< 451
+		< 421
+		eof
+	EOF
+	end_runner
+	((SECONDS >= 9 && SECONDS < 30))
+}
+
+@test "a SMTPD_RUNNER that was there before is not ours" {
+	for one in 0 7 x 1.3 "$$.0"; do
+		SMTPD_RUNNER=$one smtp -o exec=/bin/true 7</dev/null <<-'EOF'
+			HELO client.test
+			MAIL FROM:<a@client.test>
+			RCPT TO:<b@mx.test>
+			DATA
+			.
+			QUIT
+		EOF
+		replies 220 250 250 250 354 250 221
+	done
+}
+
 @test "a policy server on TCP may be asked, on its port alone" {
 	attack -o "spool=$SPOOL" -o "policy=inet:127.0.0.1:1"
 	[[ $output == *'connect_tcp: Permission denied'* ]]

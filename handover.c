@@ -28,7 +28,7 @@ static char	**arguments;
 const char *
 handover_program(void)
 {
-	static char path[PATH_MAX];
+	static char path[1024];
 	const char *self;
 	char *slash;
 

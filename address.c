@@ -62,7 +62,7 @@ address_utf8(const char *text)
 	size_t i;
 	unsigned k;
 
-	for (i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		if (p[0] < forms[i].first || p[0] > forms[i].last)
 			continue;
 		if (p[1] < forms[i].low || p[1] > forms[i].high)
@@ -177,13 +177,13 @@ static const char *
 literal(const char *p)
 {
 	static const char tag[] = "ipv6:";
-	size_t i;
+	size_t i = 0;
 
 	if (*p++ != '[')
 		return NULL;
-	for (i = 0; i < sizeof tag - 1 && (p[i] | 0x20) == (tag[i] | 0x20); i++)
-		;
-	p = i == sizeof tag - 1 ? ipv6(p + i) : ipv4(p);
+	while (i < sizeof(tag) - 1 && (p[i] | 0x20) == (tag[i] | 0x20))
+		i++;
+	p = i == sizeof(tag) - 1 ? ipv6(p + i) : ipv4(p);
 	return p != NULL && *p == ']' ? p + 1 : NULL;
 }
 
@@ -292,7 +292,7 @@ postmaster(const char *p)
 	static const char name[] = "postmaster";
 	size_t i;
 
-	for (i = 0; i < sizeof name - 1; i++)
+	for (i = 0; i < sizeof(name) - 1; i++)
 		if ((p[i] | 0x20) != name[i])
 			return NULL;
 	return p[i] == '>' ? p + i : NULL;

@@ -60,8 +60,8 @@ static ssize_t
 exchange(struct server *s, const char *question, size_t question_len,
     char *answer, size_t size, int64_t deadline)
 {
-	ssize_t	 len;
-	bool	 kept;
+	ssize_t len;
+	bool kept;
 
 	if (!server_idle(s))
 		server_close(s);
@@ -82,8 +82,8 @@ ssize_t
 ask(const char *address, const char *question, size_t question_len,
     char *answer, size_t size, unsigned seconds)
 {
-	struct server	*s = server_at(address);
-	ssize_t		 len;
+	struct server *s = server_at(address);
+	ssize_t len;
 
 	if (s->slow) {
 		errno = EALREADY;
@@ -104,7 +104,7 @@ ask_reset(void)
 bool
 ask_valid(const char *address)
 {
-	struct endpoint	 e[2];
+	struct endpoint e[2];
 
 	return endpoints(address, e) != -1;
 }
@@ -112,7 +112,7 @@ ask_valid(const char *address)
 int
 ask_check(const char *address)
 {
-	struct server	 s = { .address = address, .fd = -1 };
+	struct server s = { .address = address, .fd = -1 };
 
 	if (server_connect(&s, conn_now() + CHECK_TIME * 1000) == -1)
 		return -1;
@@ -123,7 +123,7 @@ ask_check(const char *address)
 static struct server *
 server_at(const char *address)
 {
-	struct server	*s = &asked.servers[0];
+	struct server *s = &asked.servers[0];
 
 	if (s->address != NULL && strcmp(s->address, address) != 0)
 		s = &asked.servers[1];
@@ -172,7 +172,7 @@ endpoint_inet(const char *host, in_port_t port, struct endpoint *e)
 static in_port_t
 port_number(const char *text)
 {
-	const char	*error;
+	const char *error;
 	long long	 n = strtonum(text, 1, 65535, &error);
 
 	if (error != NULL || text[strspn(text, "0123456789")] != '\0')
@@ -188,10 +188,10 @@ port_number(const char *text)
 static int
 endpoints(const char *address, struct endpoint e[2])
 {
-	char		 host[64];
-	const char	*colon;
-	in_port_t	 n;
-	size_t		 len;
+	char host[64];
+	const char *colon;
+	in_port_t n;
+	size_t len;
 
 	if (strncmp(address, "unix:", 5) == 0)
 		return endpoint_unix(address + 5, e) == -1 ? -1 : 1;
@@ -222,7 +222,7 @@ endpoints(const char *address, struct endpoint e[2])
 static int
 await_connection(int fd, int64_t deadline)
 {
-	int64_t	 again = conn_now() + TICK;
+	int64_t again = conn_now() + TICK;
 
 	if (errno == EINPROGRESS || errno == EALREADY)
 		return conn_await(fd, POLLOUT, deadline);
@@ -238,7 +238,7 @@ await_connection(int fd, int64_t deadline)
 static int
 connect_to(const struct endpoint *e, int64_t deadline)
 {
-	int	 fd, error;
+	int fd, error;
 
 	fd = socket(e->u.sa.sa_family,
 	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -258,8 +258,8 @@ connect_to(const struct endpoint *e, int64_t deadline)
 static int
 server_connect(struct server *s, int64_t deadline)
 {
-	struct endpoint	 e[2];
-	int		 i, n;
+	struct endpoint e[2];
+	int i, n;
 
 	if ((n = endpoints(s->address, e)) == -1)
 		return -1;
@@ -271,7 +271,7 @@ server_connect(struct server *s, int64_t deadline)
 static void
 server_close(struct server *s)
 {
-	int	 error = errno;
+	int error = errno;
 
 	if (s->fd != -1)
 		close(s->fd);
@@ -286,7 +286,7 @@ server_close(struct server *s)
 static bool
 server_idle(const struct server *s)
 {
-	char	 c;
+	char c;
 
 	return s->fd != -1 &&
 	    recv(s->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == -1 &&
@@ -297,8 +297,8 @@ static int
 server_send(const struct server *s, const char *buf, size_t len,
     int64_t deadline)
 {
-	size_t	 done = 0;
-	ssize_t	 n;
+	size_t done = 0;
+	ssize_t n;
 
 	while (done < len) {
 		n = send(s->fd, buf + done, len - done,
@@ -323,9 +323,9 @@ static ssize_t
 server_receive(const struct server *s, char *buf, size_t size,
     int64_t deadline)
 {
-	const char	*end = NULL;
-	size_t		 len = 0;
-	ssize_t		 n;
+	const char *end = NULL;
+	size_t len = 0;
+	ssize_t n;
 
 	while (end == NULL) {
 		if (len == size) {

@@ -49,8 +49,6 @@ static void	 end(void);
 static int	 check(const struct settings *);
 static void	 look(const struct connection *);
 static void	 delay(unsigned);
-static enum auth_result login(struct connection *);
-static bool	 keep(char *, size_t, const void *, size_t);
 static bool	 offer_external(const struct connection *);
 static bool	 offer_plus(const struct connection *);
 static bool	 offer_scram(const struct connection *);

@@ -254,9 +254,9 @@ verify(struct session *s, char *arg, bool expand)
 	size_t n = strlen(arg);
 	const char *p;
 
-	if (n >= sizeof keyword && engine_offers(s, SESSION_SMTPUTF8) &&
-	    after_keyword(arg + n - (sizeof keyword - 1), keyword) != NULL)
-		arg[n - (sizeof keyword - 1)] = '\0';
+	if (n >= sizeof(keyword) && engine_offers(s, SESSION_SMTPUTF8) &&
+	    after_keyword(arg + n - (sizeof(keyword) - 1), keyword) != NULL)
+		arg[n - (sizeof(keyword) - 1)] = '\0';
 	else
 		for (p = arg; *p != '\0'; p++)
 			if ((unsigned char)*p >= 0x80)
@@ -395,7 +395,7 @@ find_verb(char *line, char **arg)
 	size_t i, n = strcspn(line, " ");
 	char *end;
 
-	for (i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		end = after_keyword(line, verbs[i].name);
 		if (end == NULL || (size_t)(end - line) != n)
 			continue;
@@ -469,7 +469,7 @@ command_line(struct session *s, char *line)
 		    v != NULL && v->run == sasl_start);
 	why = run(s, v, arg);
 	reply(s, why);
-	for (i = 0; i < sizeof ends / sizeof ends[0]; i++)
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		if (why == ends[i].why) {
 			engine_event(s, ends[i].event, reply_text(why));
 			engine_close(s);
@@ -554,7 +554,7 @@ static const struct {
 	{ SESSION_HELP,		"HELP",			NULL },
 };
 
-#define NKEYWORDS	(sizeof keywords / sizeof keywords[0])
+#define NKEYWORDS	(sizeof(keywords) / sizeof(keywords[0]))
 
 /* Each line waits until it is known whether it is the last. */
 static void
@@ -584,7 +584,7 @@ greeted(struct session *s, const struct session_verdict *v)
 		return;
 	}
 	engine_end_transaction(s);
-	memcpy(s->helo, s->helo_new, sizeof s->helo);
+	memcpy(s->helo, s->helo_new, sizeof(s->helo));
 	s->greeted = true;
 	s->esmtp = s->helo_esmtp;
 	if (s->esmtp)

@@ -211,7 +211,7 @@ conn_tls_load(const struct settings *set)
 	if (conn.tls != NULL)
 		return 0;
 	if (tls_module != NULL)
-		conn.tls = tls_module->open(set, err, sizeof err);
+		conn.tls = tls_module->open(set, err, sizeof(err));
 	if (*err != '\0')	/* without tickets it goes on */
 		log_error(0, "tls", err);
 	return conn.tls == NULL ? -1 : 0;
@@ -224,7 +224,7 @@ conn_tls_start(struct tls_info *info)
 
 	conn.secure = true;
 	if (tls_module->handshake(conn.tls, raw_read, raw_write, info, err,
-	    sizeof err) == 0)
+	    sizeof(err)) == 0)
 		return 0;
 	conn.broken = true;
 	log_event("tls", "status", "failed", "why", err, NULL);
@@ -262,7 +262,7 @@ linger(void)
 		wait = end - conn_now();
 		if (poll(&p, 1, wait > 0 ? (int)wait : 0) != 1)
 			return;
-		n = recv(STDIN_FILENO, bin, sizeof bin, MSG_DONTWAIT);
+		n = recv(STDIN_FILENO, bin, sizeof(bin), MSG_DONTWAIT);
 		total += n > 0 ? (size_t)n : 0;
 	} while (n > 0 && total < LINGER_OCTETS);
 }

@@ -36,9 +36,9 @@ count_hops(struct session_transaction *tx, const char *p, size_t n)
 			tx->column = 0;
 		} else if (*p == '\r')
 			continue;
-		else if (tx->column < sizeof name - 1 &&
+		else if (tx->column < sizeof(name) - 1 &&
 		    (*p == name[tx->column] || (*p | 0x20) == name[tx->column]))
-			tx->hops += ++tx->column == sizeof name - 1;
+			tx->hops += ++tx->column == sizeof(name) - 1;
 		else
 			tx->column = COLUMN_MISS;
 	}

@@ -53,10 +53,8 @@ static struct {
 /* Not in delivery, which would make it part of the file and not just zeros. */
 static char	 buffer[BUFFER_SIZE];
 
-static void	put_text(const char *);
 static void	put_header(struct connection *, unsigned, unsigned);
 static void	put_received(struct connection *, const char *);
-static void	clause(const char *, const char *, const char *);
 
 static const struct session_verdict accepted = {
 	SESSION_ACCEPT, 0, NULL, NULL
@@ -80,7 +78,7 @@ static const struct {
 struct session_verdict
 deliver_failed(int error)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; failures[i].error != 0; i++)
 		if (failures[i].error == error)
@@ -103,7 +101,7 @@ write_failed(const char *what, const char *object)
 static void
 write_out(const char *p, size_t len)
 {
-	ssize_t	 n;
+	ssize_t n;
 
 	while (len > 0 && delivery.error == 0) {
 		n = write(delivery.fd, p, len);
@@ -186,8 +184,8 @@ dsn_at(struct connection *c, unsigned number)
 struct session_verdict
 deliver_start(struct connection *c)
 {
-	const struct settings	*s = &c->settings;
-	bool			 each;
+	const struct settings *s = &c->settings;
+	bool each;
 
 	deliver_reset();
 	if (s->exec == NULL && s->spool == NULL)
@@ -235,9 +233,9 @@ deliver_reset(void)
 static int
 copy_for(struct connection *c, unsigned number)
 {
-	int	 from = delivery.fd;
-	off_t	 offset = (off_t)delivery.header_size;
-	ssize_t	 n = 1;
+	int from = delivery.fd;
+	off_t offset = (off_t)delivery.header_size;
+	ssize_t n = 1;
 
 	if ((delivery.fd = exec_create()) == -1) {
 		delivery.error = errno;
@@ -268,10 +266,10 @@ copy_for(struct connection *c, unsigned number)
 static struct session_verdict
 run_for(struct connection *c, unsigned number)
 {
-	const char	*recipient = recipient_at(c, number);
+	const char *recipient = recipient_at(c, number);
 	struct session_verdict v;
-	uint64_t	 size = delivery.size;
-	int		 original;
+	uint64_t size = delivery.size;
+	int original;
 
 	if (c->recipients.count == 1)
 		return exec_run(c, delivery.fd, size, recipient, dsn_at(c, 0));
@@ -299,9 +297,9 @@ run_for(struct connection *c, unsigned number)
 static struct session_verdict
 run_for_all(struct connection *c)
 {
-	static char	 text[SESSION_TEXT_MAX + 1], status[12];
+	static char text[SESSION_TEXT_MAX + 1], status[12];
 	struct session_verdict v, worst = accepted;
-	unsigned	 i;
+	unsigned i;
 
 	for (i = 0; i < c->recipients.count; i++) {
 		v = run_for(c, i);
@@ -323,7 +321,7 @@ run_for_all(struct connection *c)
 static struct session_verdict
 hand_over(struct connection *c)
 {
-	int	 fd = delivery.fd;
+	int fd = delivery.fd;
 
 	if (!delivery.to_program) {
 		delivery.fd = -1;	/* closed, however this ends */
@@ -374,7 +372,7 @@ deliver_check(const struct settings *s)
 static void
 put_lines(const char *p, size_t len)
 {
-	const char	*end;
+	const char *end;
 
 	while (len > 0 && (end = memchr(p, '\n', len)) != NULL) {
 		deliver_body(p, (size_t)(end - p));
@@ -399,8 +397,8 @@ put_field(const char *name, const char *before, const char *value,
 static void
 put_recipient(struct connection *c, unsigned number)
 {
-	const char	*dsn = dsn_at(c, number);
-	size_t		 len;
+	const char *dsn = dsn_at(c, number);
+	size_t len;
 
 	put_field("Delivered-To: ", "", recipient_at(c, number), "");
 	if (dsn == NULL)
@@ -418,10 +416,10 @@ put_recipient(struct connection *c, unsigned number)
 static void
 put_header(struct connection *c, unsigned first, unsigned count)
 {
-	const char	*lines;
-	char		 priority[4];
-	size_t		 len;
-	unsigned	 i;
+	const char *lines;
+	char priority[4];
+	size_t len;
+	unsigned i;
 
 	put_field("Return-Path: ", "<", c->sender, ">");
 	if (c->dsn_ret[0] != '\0')
@@ -451,7 +449,7 @@ fold(void)
 static void
 clause(const char *before, const char *what, const char *after)
 {
-	size_t	 len = strlen(before) + strlen(what) + strlen(after);
+	size_t len = strlen(before) + strlen(what) + strlen(after);
 
 	if (delivery.column > MARGIN) {
 		if (delivery.column + 1 + len > COLUMNS) {
@@ -474,8 +472,8 @@ clause(const char *before, const char *what, const char *after)
 static void
 put_from(struct connection *c)
 {
-	const char	*helo = session_helo(&c->session);
-	char		 addr[sizeof(c->addr)];
+	const char *helo = session_helo(&c->session);
+	char addr[sizeof(c->addr)];
 
 	clause("from ", helo[0] != '\0' ? helo : "unknown", "");
 	strlcpy(addr, c->addr, sizeof(addr));
@@ -507,9 +505,9 @@ format_date(char *p, size_t size, time_t now)
 	static const int length[] = {
 		31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
 	};
-	long	 day = (long)(now / SECONDS_A_DAY);
-	int	 second = (int)(now % SECONDS_A_DAY), year = 1970, month = 0;
-	int	 weekday = (int)(day % 7);
+	long day = (long)(now / SECONDS_A_DAY);
+	int second = (int)(now % SECONDS_A_DAY), year = 1970, month = 0;
+	int weekday = (int)(day % 7);
 
 	for (; day >= 365 + is_leap(year); year++)
 		day -= 365 + is_leap(year);
@@ -537,8 +535,8 @@ quote_comment(char *p, size_t size, const char *text)
 static void
 put_tls(const struct connection *c)
 {
-	const char	*cipher = c->tls.cipher != NULL ? c->tls.cipher : "-";
-	char		 client[512];
+	const char *cipher = c->tls.cipher != NULL ? c->tls.cipher : "-";
+	char client[512];
 
 	fold();
 	clause("(", c->tls.protocol, "");
@@ -554,7 +552,7 @@ put_tls(const struct connection *c)
 static void
 put_received(struct connection *c, const char *recipient)
 {
-	char	 id[sizeof(c->id) + 12], date[64];
+	char id[sizeof(c->id) + 12], date[64];
 
 	put_text("Received: ");
 	delivery.column = MARGIN;

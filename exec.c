@@ -103,7 +103,7 @@ static const char *const env_names[] = {
 bool
 exec_each(const struct settings *s)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 1; s->exec[i] != NULL; i++)
 		if (strcmp(s->exec[i], "{recipient}") == 0)
@@ -116,7 +116,7 @@ exec_each(const struct settings *s)
 static const char *
 tmp_dir(void)
 {
-	const char	*dir = getenv("TMPDIR");
+	const char *dir = getenv("TMPDIR");
 
 	return dir != NULL && dir[0] != '\0' ? dir : "/tmp";
 }
@@ -124,8 +124,8 @@ tmp_dir(void)
 static int
 create_unlinked(const char *dir)
 {
-	char	 path[PATH_MAX];
-	int	 fd;
+	char path[PATH_MAX];
+	int fd;
 
 	if (snprintf(path, sizeof(path), "%s/smtpd.XXXXXXXXXX", dir) >=
 	    (int)sizeof(path)) {
@@ -140,8 +140,8 @@ create_unlinked(const char *dir)
 int
 exec_create(void)
 {
-	const char	*dir = tmp_dir();
-	int		 error, fd;
+	const char *dir = tmp_dir();
+	int error, fd;
 
 	if (runner_active())
 		return runner_create();
@@ -162,7 +162,7 @@ exec_create(void)
 static size_t
 count_words(char *const *words)
 {
-	size_t	 n;
+	size_t n;
 
 	for (n = 0; words[n] != NULL; n++)
 		;
@@ -172,8 +172,8 @@ count_words(char *const *words)
 static size_t
 add_recipients(char **argv, const struct recipients *r)
 {
-	char		*p = r->text;
-	size_t		 i;
+	char *p = r->text;
+	size_t i;
 
 	for (i = 0; i < r->count; i++) {
 		argv[i] = p;
@@ -195,8 +195,8 @@ static char **
 make_argv(struct connection *c, const char *recipient)
 {
 	char *const	*words = c->settings.exec;
-	char		**argv;
-	size_t		 i, n = 0;
+	char **argv;
+	size_t i, n = 0;
 
 	argv = reallocarray(NULL, count_words(words) + c->recipients.count + 1,
 	    sizeof(*argv));
@@ -219,7 +219,7 @@ make_argv(struct connection *c, const char *recipient)
 static bool
 env_set(struct run *r, const char *name, const char *value)
 {
-	char	*p;
+	char *p;
 
 	if (r->env_len == ENV_MAX ||
 	    asprintf(&p, "%s=%s", name, value != NULL ? value : "") == -1)
@@ -236,10 +236,10 @@ static bool
 env_list(struct run *r, const char *name, const struct recipients *list,
     enum part part)
 {
-	const char	*s = list->text;
-	size_t		 len, n = strlen(name);
-	unsigned	 i;
-	char		*p;
+	const char *s = list->text;
+	size_t len, n = strlen(name);
+	unsigned i;
+	char *p;
 
 	if (r->env_len == ENV_MAX || (p = malloc(n + list->len + 2)) == NULL)
 		return false;
@@ -270,7 +270,7 @@ env_list(struct run *r, const char *name, const struct recipients *list,
 bool
 exec_room(const struct connection *c, const struct session_rcpt *r)
 {
-	size_t	 dsn = sizeof(" ");
+	size_t dsn = sizeof(" ");
 
 	if (c->settings.exec == NULL || c->recipients.count == 0 ||
 	    exec_each(&c->settings))
@@ -303,7 +303,7 @@ make_dsn_env(struct run *r, struct connection *c, const char *dsn)
 static bool
 env_priority(struct run *r, const struct connection *c)
 {
-	char	 n[4];
+	char n[4];
 
 	if (!c->settings.mt_priority)
 		return true;
@@ -314,7 +314,7 @@ env_priority(struct run *r, const struct connection *c)
 static const char *
 program_search(void)
 {
-	const char	*path = getenv("PATH");
+	const char *path = getenv("PATH");
 
 	return path != NULL ? path : _PATH_STDPATH;
 }
@@ -324,7 +324,7 @@ static bool
 make_env(struct run *r, struct connection *c, uint64_t size,
     const char *recipient)
 {
-	char		 octets[24];
+	char octets[24];
 
 	snprintf(octets, sizeof(octets), "%llu", (unsigned long long)size);
 	return env_set(r, "PATH", program_search()) &&
@@ -350,7 +350,7 @@ make_env(struct run *r, struct connection *c, uint64_t size,
 static void
 free_run(struct run *r)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < r->env_len; i++)
 		free(r->env[i]);
@@ -360,7 +360,7 @@ free_run(struct run *r)
 static void
 close_run(struct run *r)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < WATCHED; i++)
 		if (r->fds[i].fd != -1)
@@ -376,8 +376,8 @@ close_run(struct run *r)
 static const char *
 program_path(const char *word)
 {
-	static char	 path[PATH_MAX];
-	char		 dir[PATH_MAX];
+	static char path[PATH_MAX];
+	char dir[PATH_MAX];
 
 	if (word[0] == '/' || strchr(word, '/') == NULL ||
 	    getcwd(dir, sizeof(dir)) == NULL ||
@@ -391,7 +391,7 @@ program_path(const char *word)
 static int
 child_files(posix_spawn_file_actions_t *a, int in, int out, int error)
 {
-	int	 e;
+	int e;
 
 	if ((e = posix_spawn_file_actions_adddup2(a, in, 0)) == 0 &&
 	    (e = posix_spawn_file_actions_adddup2(a, out, 1)) == 0 &&
@@ -404,8 +404,8 @@ child_files(posix_spawn_file_actions_t *a, int in, int out, int error)
 static int
 child_state(posix_spawnattr_t *a)
 {
-	sigset_t	 all, none;
-	int		 e;
+	sigset_t all, none;
+	int e;
 
 	sigfillset(&all);
 	sigemptyset(&none);
@@ -419,9 +419,9 @@ child_state(posix_spawnattr_t *a)
 static int
 spawn(struct run *r, int in, int out, int error)
 {
-	posix_spawn_file_actions_t	 files;
-	posix_spawnattr_t		 state;
-	int				 e;
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t state;
+	int e;
 
 	if ((e = posix_spawn_file_actions_init(&files)) != 0)
 		return e;
@@ -440,7 +440,7 @@ spawn(struct run *r, int in, int out, int error)
 static int
 start_program(struct run *r, int in)
 {
-	int	 out[2], error[2], e;
+	int out[2], error[2], e;
 
 	if (pipe2(out, O_CLOEXEC) == -1)
 		return errno;
@@ -521,8 +521,8 @@ take_errors(struct line *l, const char *p, size_t len)
 static void
 take(struct run *r, int which)
 {
-	char	 buf[4096];
-	ssize_t	 n;
+	char buf[4096];
+	ssize_t n;
 
 	if (r->fds[which].revents == 0)
 		return;
@@ -554,8 +554,8 @@ exited(struct run *r)
 static bool
 wait_for_exit(struct run *r, int64_t ms)
 {
-	int64_t	 end = conn_now() + ms, left = ms;
-	int	 n;
+	int64_t end = conn_now() + ms, left = ms;
+	int n;
 
 	do {
 		if (r->fds[PID].fd == -1 && left > TICK)
@@ -575,8 +575,8 @@ wait_for_exit(struct run *r, int64_t ms)
 static bool
 wait_for_end(struct run *r, int64_t ms)
 {
-	int64_t	 end = conn_now() + ms, left;
-	bool	 stopped = false;
+	int64_t end = conn_now() + ms, left;
+	bool stopped = false;
 
 	while ((left = end - conn_now()) > 0) {
 		if (wait_for_exit(r, left < LOOK ? left : LOOK))
@@ -594,7 +594,7 @@ wait_for_end(struct run *r, int64_t ms)
 static void
 drain(struct run *r)
 {
-	int	 tries = 32;
+	int tries = 32;
 
 	if (r->fds[PID].fd != -1)
 		close(r->fds[PID].fd);
@@ -612,8 +612,8 @@ drain(struct run *r)
 static void
 end_group(struct run *r)
 {
-	bool	 gone = false;
-	size_t	 i;
+	bool gone = false;
+	size_t i;
 
 	r->late = true;
 	for (i = 0; i < ENDINGS && !gone; i++) {
@@ -629,8 +629,8 @@ end_group(struct run *r)
 int64_t
 exec_longest(const struct settings *s)
 {
-	int64_t	 ms = (int64_t)s->timeout * 1000;
-	size_t	 i;
+	int64_t ms = (int64_t)s->timeout * 1000;
+	size_t i;
 
 	for (i = 0; i < ENDINGS; i++)
 		ms += endings[i].patience;
@@ -654,8 +654,8 @@ log_status(const struct exec_result *r, char *buf, size_t size)
 static struct session_verdict
 outcome(const struct exec_result *r)
 {
-	int	 status = EX_TEMPFAIL;
-	size_t	 i;
+	int status = EX_TEMPFAIL;
+	size_t i;
 
 	if (!r->late && WIFEXITED(r->status))
 		status = WEXITSTATUS(r->status);
@@ -672,7 +672,7 @@ outcome(const struct exec_result *r)
 static size_t
 own_status(const char *text, int code)
 {
-	size_t	 len = address_status(text);
+	size_t len = address_status(text);
 
 	return text[0] == '0' + code / 100 && text[len] == ' ' ? len : 0;
 }
@@ -680,10 +680,10 @@ own_status(const char *text, int code)
 static struct session_verdict
 verdict(const struct exec_result *r, const char *recipient)
 {
-	static char	 text[SESSION_TEXT_MAX + 1], status[12];
-	char		 how[24];
+	static char text[SESSION_TEXT_MAX + 1], status[12];
+	char how[24];
 	struct session_verdict v = outcome(r);
-	size_t		 len;
+	size_t len;
 
 	if (!r->late && r->text[0] != '\0') {
 		len = own_status(r->text, v.code);
@@ -706,9 +706,9 @@ int
 exec_program(char **argv, char *const *env, int in, unsigned timeout,
     struct exec_result *result)
 {
-	struct run	 r = { .argv = argv, .fds = { [OUT] = { -1, POLLIN, 0 },
+	struct run r = { .argv = argv, .fds = { [OUT] = { -1, POLLIN, 0 },
 	    [ERR] = { -1, POLLIN, 0 }, [PID] = { -1, POLLIN, 0 } } };
-	int		 error;
+	int error;
 
 	for (; env[r.env_len] != NULL && r.env_len < ENV_MAX; r.env_len++)
 		r.env[r.env_len] = env[r.env_len];
@@ -730,7 +730,7 @@ exec_program(char **argv, char *const *env, int in, unsigned timeout,
 static bool
 argv_allowed(char *const *words, char *const *argv, size_t argc)
 {
-	size_t	 i, n, each, lists = 0;
+	size_t i, n, each, lists = 0;
 
 	n = count_words(words);
 	for (i = 0; i < n; i++)
@@ -757,8 +757,8 @@ argv_allowed(char *const *words, char *const *argv, size_t argc)
 static bool
 env_allowed(const char *variable)
 {
-	const char	*value = strchr(variable, '=');
-	size_t		 i, len;
+	const char *value = strchr(variable, '=');
+	size_t i, len;
 
 	if (value == NULL)
 		return false;
@@ -789,9 +789,9 @@ struct session_verdict
 exec_run(struct connection *c, int fd, uint64_t size, const char *recipient,
     const char *dsn)
 {
-	struct exec_result	 result;
-	struct run		 r = { .argv = make_argv(c, recipient) };
-	int			 error = ENOMEM;
+	struct exec_result result;
+	struct run r = { .argv = make_argv(c, recipient) };
+	int error = ENOMEM;
 
 	if (r.argv != NULL && make_env(&r, c, size, recipient) &&
 	    make_dsn_env(&r, c, dsn))
@@ -812,7 +812,7 @@ exec_run(struct connection *c, int fd, uint64_t size, const char *recipient,
 static int
 check_program(const char *path)
 {
-	struct stat	 st;
+	struct stat st;
 
 	if (stat(path, &st) == -1 || access(path, X_OK) == -1)
 		return errno;
@@ -823,9 +823,9 @@ check_program(const char *path)
 static int
 check_in_path(const char *name)
 {
-	const char	*path = getenv("PATH"), *end;
-	char		 full[PATH_MAX];
-	size_t		 len;
+	const char *path = getenv("PATH"), *end;
+	char full[PATH_MAX];
+	size_t len;
 
 	if (path == NULL)
 		path = _PATH_STDPATH;
@@ -844,8 +844,8 @@ check_in_path(const char *name)
 int
 exec_check(const struct settings *s)
 {
-	const char	*name = s->exec[0];
-	int		 error, fd, wrong = 0;
+	const char *name = s->exec[0];
+	int error, fd, wrong = 0;
 
 	error = strchr(name, '/') != NULL ? check_program(program_path(name)) :
 	    check_in_path(name);

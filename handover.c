@@ -36,14 +36,14 @@ handover_program(void)
 		return path;
 	self = (const char *)getauxval(AT_EXECFN);
 	if (self != NULL &&
-	    strlcpy(path, self, sizeof path - sizeof NAME) <
-	    sizeof path - sizeof NAME &&
+	    strlcpy(path, self, sizeof(path) - sizeof(NAME)) <
+	    sizeof(path) - sizeof(NAME) &&
 	    (slash = strrchr(path, '/')) != NULL) {
-		memcpy(slash + 1, NAME, sizeof NAME);
+		memcpy(slash + 1, NAME, sizeof(NAME));
 		if (access(path, X_OK) == 0)
 			return path;
 	}
-	strlcpy(path, MODULE_DIR "/" NAME, sizeof path);
+	strlcpy(path, MODULE_DIR "/" NAME, sizeof(path));
 	return path;
 }
 
@@ -85,13 +85,13 @@ handover_starttls(const struct connection *c)
 	char state[1024];
 	int len;
 
-	len = snprintf(state, sizeof state,
+	len = snprintf(state, sizeof(state),
 	    "%s %s %s %s %s %lld %u %u %u %u %u %u %s", c->id, c->addr,
 	    or_dash(c->port), or_dash(c->server_addr),
 	    or_dash(c->server_port), (long long)conn_end(), c->messages,
 	    c->accepted, n.messages, n.errors, n.junk, n.auth_failures,
 	    session_helo(&c->session));
-	if (len < 0 || (size_t)len >= sizeof state ||
+	if (len < 0 || (size_t)len >= sizeof(state) ||
 	    setenv(STATE, state, 1) == -1) {
 		log_error(errno, "starttls", NULL);
 		return;
@@ -135,18 +135,18 @@ handover_taken(struct connection *c, struct session_counters *n, char *helo,
 
 	if (given == NULL)
 		return 0;
-	if (strlcpy(state, given, sizeof state) >= sizeof state)
+	if (strlcpy(state, given, sizeof(state)) >= sizeof(state))
 		return -1;
 	unsetenv(STATE);
-	if (!take_text(&p, c->id, sizeof c->id) ||
-	    !take_text(&p, c->addr, sizeof c->addr) ||
-	    !take_text(&p, c->port, sizeof c->port) ||
-	    !take_text(&p, c->server_addr, sizeof c->server_addr) ||
-	    !take_text(&p, c->server_port, sizeof c->server_port) ||
+	if (!take_text(&p, c->id, sizeof(c->id)) ||
+	    !take_text(&p, c->addr, sizeof(c->addr)) ||
+	    !take_text(&p, c->port, sizeof(c->port)) ||
+	    !take_text(&p, c->server_addr, sizeof(c->server_addr)) ||
+	    !take_text(&p, c->server_port, sizeof(c->server_port)) ||
 	    !take_number(&p, LLONG_MAX, &number))
 		return -1;
 	*end = number;
-	for (i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		if (!take_number(&p, UINT_MAX, &number))
 			return -1;
 		*counts[i] = (unsigned)number;

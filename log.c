@@ -79,8 +79,8 @@ log_is_syslog(void)
 static void
 add(struct line *l, const char *text, size_t n)
 {
-	size_t room = l->len < sizeof l->text - TAIL ?
-	    sizeof l->text - TAIL - l->len : 0;
+	size_t room = l->len < sizeof(l->text) - TAIL ?
+	    sizeof(l->text) - TAIL - l->len : 0;
 
 	if (n > room)
 		n = room;
@@ -111,7 +111,7 @@ add_clean(struct line *l, const char *p)
 	unsigned n;
 
 	for (; *p != '\0'; p += n) {
-		if (l->len + 4 > sizeof l->text - TAIL)
+		if (l->len + 4 > sizeof(l->text) - TAIL)
 			return false;
 		n = 1;
 		if (*p == '"' || *p == '\\')
@@ -130,7 +130,7 @@ static void
 add_pair(struct line *l, const char *key, const char *value)
 {
 	/* A pair cut short leaves less than add() and its end count on. */
-	if (l->len >= sizeof l->text - 64)
+	if (l->len >= sizeof(l->text) - 64)
 		return;
 	add(l, " ", l->len > 0);
 	add(l, key, strlen(key));
@@ -229,7 +229,7 @@ log_dialogue(char direction, const char *line, size_t len)
 
 	if (!log_is_debug())
 		return;
-	snprintf(text, sizeof text, "%.*s", (int)len, line);
+	snprintf(text, sizeof(text), "%.*s", (int)len, line);
 	begin(&l, direction == '<' ? "command" : "reply");
 	add_pair(&l, "line", text);
 	end(&l, LOG_DEBUG);

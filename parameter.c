@@ -192,7 +192,7 @@ code_point(const char *p, unsigned long *c)
 static bool
 is_utf8_address(const char *p)
 {
-	char box[SESSION_PATH_MAX + sizeof "\xf4\x8f\xbf\xbf"];
+	char box[SESSION_PATH_MAX + sizeof("\xf4\x8f\xbf\xbf")];
 	unsigned long c;
 	size_t n = 0;
 
@@ -232,7 +232,7 @@ parse_auth(struct session *s, struct envelope *e, char *value)
 		return R_PARAMETER_VALUE;
 	e->mail->auth = value;
 	if (strcmp(value, "<>") == 0 || (decode_xtext(value, box,
-	    sizeof box) && address_mailbox(box)))
+	    sizeof(box)) && address_mailbox(box)))
 		return R_NONE;
 	e->needs_utf8 = true;
 	return is_utf8_address(value) ? R_NONE : R_PARAMETER_VALUE;
@@ -344,7 +344,7 @@ static const struct parameter parameters[] = {
 	{ "ORCPT",	SESSION_DSN,		true,	parse_orcpt },
 };
 
-#define NPARAMETERS	(sizeof parameters / sizeof parameters[0])
+#define NPARAMETERS	(sizeof(parameters) / sizeof(parameters[0]))
 
 /* AUTH= is of use after AUTH most of all, when there is no more AUTH. */
 static bool

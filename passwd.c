@@ -62,15 +62,8 @@ static struct {
 	struct crypt_data crypt;
 } passwd = { .fd = -1 };
 
-static void	 first_line(void);
-static int	 next_line(struct line *);
 static int	 more(void);
-static void	 forget(void);
-static int	 failed(void);
-static bool	 fields(struct line *);
-static bool	 parse(const struct line *, struct passwd_entry *);
 static int	 secret(const char *, unsigned char [SCRAM_KEY]);
-static int	 decoy_offset(const char *, unsigned char [SCRAM_KEY], off_t *);
 static int	 crypt_password(const char *, const char *);
 
 static const char scram_prefix[] = "{SCRAM-SHA-256}";

@@ -57,8 +57,6 @@ static struct session_verdict question(struct connection *,
 		    bool header_open);
 static bool	apply(const struct policy_answer *, bool header_open,
 		    const char **fault);
-static void	build(struct request *, struct connection *,
-		    const char *state);
 static void	act_accept(struct policy_answer *, const struct action *,
 		    const char *, bool);
 static void	act_refuse(struct policy_answer *, const struct action *,
@@ -102,8 +100,8 @@ is_control(unsigned char c)
 static void
 add_attribute(struct request *r, const char *name, const char *value)
 {
-	size_t	 i, start = r->len, name_len = strlen(name);
-	size_t	 value_len = value == NULL ? 0 : strnlen(value, VALUE_MAX);
+	size_t i, start = r->len, name_len = strlen(name);
+	size_t value_len = value == NULL ? 0 : strnlen(value, VALUE_MAX);
 
 	if (value == NULL ||
 	    name_len + value_len + 3 > sizeof(r->buf) - r->len)
@@ -120,7 +118,7 @@ add_attribute(struct request *r, const char *name, const char *value)
 static void
 add_number(struct request *r, const char *name, uint64_t n)
 {
-	char	 text[24];
+	char text[24];
 
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
 	add_attribute(r, name, text);
@@ -133,8 +131,8 @@ add_number(struct request *r, const char *name, uint64_t n)
 static void
 build_client(struct request *r, const struct connection *c)
 {
-	bool	 local = strcmp(c->addr, "local") == 0;
-	char	 addr[sizeof(c->addr)];
+	bool local = strcmp(c->addr, "local") == 0;
+	char addr[sizeof(c->addr)];
 
 	strlcpy(addr, local ? "127.0.0.1" : c->addr, sizeof(addr));
 	addr[strcspn(addr, "%")] = '\0';
@@ -153,9 +151,9 @@ build_server(struct request *r, const struct connection *c)
 		struct sockaddr_in	in;
 		struct sockaddr_in6	in6;
 	} u = { .sa.sa_family = AF_UNSPEC };
-	socklen_t	 len = sizeof(u);
-	char		 addr[INET6_ADDRSTRLEN];
-	const void	*from = &u.in6.sin6_addr;
+	socklen_t len = sizeof(u);
+	char addr[INET6_ADDRSTRLEN];
+	const void *from = &u.in6.sin6_addr;
 
 	if (c->server_addr[0] != '\0') {
 		add_attribute(r, "server_address", c->server_addr);
@@ -191,7 +189,7 @@ build_security(struct request *r, const struct connection *c)
 static void
 build(struct request *r, struct connection *c, const char *state)
 {
-	char	 instance[sizeof(c->id) + 16];
+	char instance[sizeof(c->id) + 16];
 
 	r->len = 0;
 	snprintf(instance, sizeof(instance), "%s.%u", c->id, c->messages);
@@ -219,7 +217,7 @@ build_end(struct request *r)
 struct session_verdict
 policy_rcpt(struct connection *c, const char *path)
 {
-	static struct request	 r;
+	static struct request r;
 
 	if (c->settings.policy == NULL)
 		return permitted;
@@ -234,7 +232,7 @@ policy_rcpt(struct connection *c, const char *path)
 struct session_verdict
 policy_end(struct connection *c, uint64_t size)
 {
-	static struct request	 r;
+	static struct request r;
 
 	if (c->settings.policy_end == NULL || policy.discard)
 		return permitted;
@@ -289,9 +287,9 @@ static struct session_verdict
 question(struct connection *c, const char *address, const struct request *r,
     bool header_open)
 {
-	char		 buf[ANSWER_SIZE];
-	const char	*fault;
-	ssize_t		 len;
+	char buf[ANSWER_SIZE];
+	const char *fault;
+	ssize_t len;
 
 	len = ask(address, r->buf, r->len, buf, sizeof(buf) - 1,
 	    c->settings.timeout < TIME_MAX ? c->settings.timeout : TIME_MAX);
@@ -316,7 +314,7 @@ question(struct connection *c, const char *address, const struct request *r,
 static bool
 apply(const struct policy_answer *a, bool header_open, const char **fault)
 {
-	size_t	 len;
+	size_t len;
 
 	*fault = a->fault;
 	if (*fault != NULL)
@@ -369,7 +367,7 @@ static void
 act_refuse(struct policy_answer *a, const struct action *action,
     const char *text, bool utf8)
 {
-	size_t	 len = address_status(text);
+	size_t len = address_status(text);
 
 	(void)utf8;
 	if (text[len] != '\0' && text[len] != ' ')
@@ -397,8 +395,8 @@ static void
 act_prepend(struct policy_answer *a, const struct action *action,
     const char *text, bool utf8)
 {
-	size_t	 name = 0, len = strlen(text);
-	char	*s;
+	size_t name = 0, len = strlen(text);
+	char *s;
 
 	(void)action;
 	while (text[name] > ' ' && text[name] < 0x7f && text[name] != ':')
@@ -423,8 +421,8 @@ act_prepend(struct policy_answer *a, const struct action *action,
 static const char *
 find_action(char *buf, size_t size, const char *s, size_t len)
 {
-	const char	*end = s + len, *line_end;
-	size_t		 n;
+	const char *end = s + len, *line_end;
+	size_t n;
 
 	for (; s < end; s = line_end + 1) {
 		if ((line_end = memchr(s, '\n', end - s)) == NULL)
@@ -452,7 +450,7 @@ is_code(const char *s, size_t len)
 static void
 parse_code(struct policy_answer *a, const char *word, const char *text)
 {
-	struct action	 reply = { .text = "Refused" };
+	struct action reply = { .text = "Refused" };
 
 	reply.code = (word[0] - '0') * 100 + (word[1] - '0') * 10 +
 	    word[2] - '0';
@@ -463,9 +461,9 @@ parse_code(struct policy_answer *a, const char *word, const char *text)
 void
 policy_parse(const char *s, size_t len, bool utf8, struct policy_answer *a)
 {
-	char		 buf[ANSWER_SIZE];
-	const char	*word, *text;
-	size_t		 i, n;
+	char buf[ANSWER_SIZE];
+	const char *word, *text;
+	size_t i, n;
 
 	memset(a, 0, sizeof(*a));
 	if ((word = find_action(buf, sizeof(buf), s, len)) == NULL) {

@@ -57,8 +57,8 @@ proxy_need(const unsigned char *buf, size_t len)
 static int
 need_v1(const unsigned char *buf, size_t len)
 {
-	const unsigned char	*lf = memchr(buf, '\n', len);
-	size_t			 need;
+	const unsigned char *lf = memchr(buf, '\n', len);
+	size_t need;
 
 	if (lf != NULL)
 		return lf == buf + len - 1 && lf[-1] == '\r' &&
@@ -72,7 +72,7 @@ need_v1(const unsigned char *buf, size_t len)
 static int
 need_v2(const unsigned char *buf, size_t len)
 {
-	size_t	 size;
+	size_t size;
 
 	if (len < V2_MIN)
 		return V2_MIN - len;
@@ -85,7 +85,7 @@ need_v2(const unsigned char *buf, size_t len)
 int
 proxy_parse(const unsigned char *buf, size_t len, struct proxy_header *header)
 {
-	char	 line[V1_MAX + 1];
+	char line[V1_MAX + 1];
 
 	memset(header, 0, sizeof(*header));
 	if (len == 0 || proxy_need(buf, len) != 0)
@@ -104,7 +104,7 @@ proxy_parse(const unsigned char *buf, size_t len, struct proxy_header *header)
 static int
 put_address(int family, const void *from, char *to, size_t size)
 {
-	struct in6_addr	 in6;
+	struct in6_addr in6;
 
 	if (family == AF_INET6) {
 		memcpy(&in6, from, sizeof(in6));
@@ -118,7 +118,7 @@ put_address(int family, const void *from, char *to, size_t size)
 static int
 text_address(int family, const char *text, char *to, size_t size)
 {
-	unsigned char	 bin[sizeof(struct in6_addr)];
+	unsigned char bin[sizeof(struct in6_addr)];
 
 	return inet_pton(family, text, bin) == 1 ?
 	    put_address(family, bin, to, size) : -1;
@@ -128,8 +128,8 @@ text_address(int family, const char *text, char *to, size_t size)
 static int
 text_port(const char *text, char *to, size_t size)
 {
-	unsigned	 n = 0;
-	size_t		 i;
+	unsigned n = 0;
+	size_t i;
 
 	for (i = 0; text[i] != '\0'; i++) {
 		if (text[i] < '0' || text[i] > '9' || i == 5)
@@ -145,9 +145,9 @@ text_port(const char *text, char *to, size_t size)
 static int
 parse_v1(const char *line, size_t len, struct proxy_header *h)
 {
-	char	 copy[V1_MAX + 1], *word[7], *s = copy;
-	size_t	 n = 0;
-	int	 family;
+	char copy[V1_MAX + 1], *word[7], *s = copy;
+	size_t n = 0;
+	int family;
 
 	if (memchr(line, '\0', len) != NULL || memchr(line, '\r', len) != NULL)
 		return -1;
@@ -184,7 +184,7 @@ static int
 parse_block(int family, const unsigned char *block, size_t len,
     struct proxy_header *h)
 {
-	size_t	 size = family == AF_INET ? sizeof(struct in_addr) :
+	size_t size = family == AF_INET ? sizeof(struct in_addr) :
 		    sizeof(struct in6_addr);
 
 	if (len < 2 * size + 4)
@@ -226,7 +226,7 @@ parse_v2(const unsigned char *buf, size_t len, struct proxy_header *h)
 static ssize_t
 read_some(void *buf, size_t len, int64_t deadline)
 {
-	ssize_t	 n;
+	ssize_t n;
 
 	do {
 		if (conn_await(STDIN_FILENO, POLLIN, deadline) == -1)
@@ -259,13 +259,13 @@ cut_short(const char *addr, ssize_t n, size_t len)
 int
 proxy_read(struct connection *c)
 {
-	unsigned char		 buf[PROXY_MAX];
-	struct proxy_header	 h;
-	unsigned		 seconds = c->settings.timeout;
-	int64_t			 deadline;
-	size_t			 len = 0;
-	ssize_t			 n;
-	int			 need;
+	unsigned char buf[PROXY_MAX];
+	struct proxy_header h;
+	unsigned seconds = c->settings.timeout;
+	int64_t deadline;
+	size_t len = 0;
+	ssize_t n;
+	int need;
 
 	if (seconds > TIME_MAX)
 		seconds = TIME_MAX;

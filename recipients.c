@@ -60,15 +60,12 @@ typedef int	each(void *, const char *, size_t);
 
 static struct list the_list;
 
-static bool	make_keys(struct keys *, const char *path,
-		    const char *delimiter);
 static int	list_open(struct list *, const char *path);
 static int	list_start(struct list *, const char *path);
 static int	list_finish(struct list *);
 static int	text_each(struct list *, each *, void *);
 static bool	is_cdb(const struct list *);
 static int	cdb_find(const struct list *, const struct key *);
-static int	cdb_each(struct list *, each *, void *);
 
 /* Addresses. */
 
@@ -88,8 +85,8 @@ is_blank(char c)
 static ssize_t
 local_length(const char *s, size_t len)
 {
-	const char	*at;
-	size_t		 i = 1;
+	const char *at;
+	size_t i = 1;
 
 	if (len == 0 || s[0] != '"') {
 		at = memchr(s, '@', len);
@@ -104,8 +101,8 @@ local_length(const char *s, size_t len)
 static bool
 is_dot_string(const char *s, size_t len)
 {
-	static const char	 special[] = "\"(),:;<>@[\\]";
-	size_t			 i;
+	static const char special[] = "\"(),:;<>@[\\]";
+	size_t i;
 
 	for (i = 0; i < len; i++) {
 		if (s[i] == '.' && (i == 0 || s[i - 1] == '.'))
@@ -125,8 +122,8 @@ is_dot_string(const char *s, size_t len)
 static size_t
 put_quoted(char *out, const char *s, size_t len)
 {
-	char	 plain[KEY_SIZE];
-	size_t	 i, n = 0, size = 0;
+	char plain[KEY_SIZE];
+	size_t i, n = 0, size = 0;
 
 	for (i = 1; i < len - 1; i++) {
 		if (s[i] == '\\')
@@ -156,8 +153,8 @@ put_quoted(char *out, const char *s, size_t len)
 static bool
 normalize(struct key *key, const char *s, size_t len)
 {
-	ssize_t	 local = local_length(s, len);
-	size_t	 i, n;
+	ssize_t local = local_length(s, len);
+	size_t i, n;
 
 	if (local == -1 || len >= sizeof(key->text))
 		return false;
@@ -179,7 +176,7 @@ static void
 add_key(struct keys *keys, const char *user, size_t user_len,
     const char *domain, size_t domain_len)
 {
-	struct key	*key = &keys->key[keys->n++];
+	struct key *key = &keys->key[keys->n++];
 
 	memcpy(key->text, user, user_len);
 	memcpy(key->text + user_len, domain, domain_len);
@@ -191,9 +188,9 @@ add_key(struct keys *keys, const char *user, size_t user_len,
 static bool
 make_keys(struct keys *keys, const char *path, const char *delimiter)
 {
-	struct key	 full;
-	const char	*domain;
-	size_t		 user, domain_len, detail = 0;
+	struct key full;
+	const char *domain;
+	size_t user, domain_len, detail = 0;
 
 	keys->n = 0;
 	if (!normalize(&full, path, strlen(path)))
@@ -228,9 +225,9 @@ line_is(const char *line, size_t len, const struct key *key)
 static size_t
 word_length(const char *line, size_t len)
 {
-	ssize_t	 local = len > 0 && line[0] == '"' ?
+	ssize_t local = len > 0 && line[0] == '"' ?
 		    local_length(line, len) : 0;
-	size_t	 n;
+	size_t n;
 
 	for (n = local == -1 ? 0 : local; n < len && !is_blank(line[n]); n++)
 		;
@@ -240,9 +237,9 @@ word_length(const char *line, size_t len)
 static int
 match_line(void *arg, const char *line, size_t len)
 {
-	const struct keys	*keys = arg;
-	struct key		 quoted;
-	size_t			 i;
+	const struct keys *keys = arg;
+	struct key quoted;
+	size_t i;
 
 	if (len == 0 || line[0] == '#')
 		return 0;
@@ -262,9 +259,9 @@ match_line(void *arg, const char *line, size_t len)
 static int
 look_up(const char *path, struct keys *keys)
 {
-	struct list	*list = &the_list;
-	int		 found = 0;
-	size_t		 i;
+	struct list *list = &the_list;
+	int found = 0;
+	size_t i;
 
 	if (list_start(list, path) == -1)
 		return -1;
@@ -293,8 +290,8 @@ recipients_check(struct connection *c, const char *path)
 	static const struct session_verdict later = {
 		SESSION_REFUSE, 451, "4.3.0", "List of recipients unavailable"
 	};
-	struct keys	 keys;
-	int		 found;
+	struct keys keys;
+	int found;
 
 	if (c->settings.recipients == NULL)
 		return yes;
@@ -316,7 +313,7 @@ recipients_check(struct connection *c, const char *path)
 static int
 list_open(struct list *list, const char *path)
 {
-	int	 error;
+	int error;
 
 	list->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (list->fd == -1)
@@ -337,7 +334,7 @@ list_open(struct list *list, const char *path)
 static int
 list_start(struct list *list, const char *path)
 {
-	ssize_t	 n;
+	ssize_t n;
 
 	if (list->fd < 1 && list_open(list, path) == -1)
 		return -1;
@@ -360,7 +357,7 @@ list_start(struct list *list, const char *path)
 static int
 list_finish(struct list *list)
 {
-	struct stat	 st;
+	struct stat st;
 
 	if (fstat(list->fd, &st) == -1)
 		return -1;
@@ -389,8 +386,8 @@ text_line(const char *line, size_t len, each *fn, void *arg)
 static int
 text_block(struct list *list, bool *over, each *fn, void *arg)
 {
-	char	*s = list->buf, *end = s + list->len, *lf;
-	int	 r;
+	char *s = list->buf, *end = s + list->len, *lf;
+	int r;
 
 	while ((lf = memchr(s, '\n', end - s)) != NULL) {
 		if (!*over && (r = text_line(s, lf - s, fn, arg)) != 0)
@@ -413,10 +410,10 @@ text_block(struct list *list, bool *over, each *fn, void *arg)
 static int
 text_each(struct list *list, each *fn, void *arg)
 {
-	off_t	 at = list->len;
-	bool	 over = false;
-	ssize_t	 n = list->len;
-	int	 r;
+	off_t at = list->len;
+	bool over = false;
+	ssize_t n = list->len;
+	int r;
 
 	while (n > 0) {
 		if ((r = text_block(list, &over, fn, arg)) != 0)
@@ -438,7 +435,7 @@ text_each(struct list *list, each *fn, void *arg)
 static uint32_t
 u32(const char *s)
 {
-	const unsigned char	*b = (const unsigned char *)s;
+	const unsigned char *b = (const unsigned char *)s;
 
 	return b[0] | b[1] << 8 | b[2] << 16 | (uint32_t)b[3] << 24;
 }
@@ -450,8 +447,8 @@ u32(const char *s)
 static bool
 is_cdb(const struct list *list)
 {
-	uint64_t	 pos, len;
-	size_t		 i;
+	uint64_t pos, len;
+	size_t i;
 
 	if (list->len < CDB_HEADER)
 		return false;
@@ -468,7 +465,7 @@ is_cdb(const struct list *list)
 static int
 cdb_read(const struct list *list, char *buf, size_t len, off_t at)
 {
-	ssize_t	 n = pread(list->fd, buf, len, at);
+	ssize_t n = pread(list->fd, buf, len, at);
 
 	if (n == (ssize_t)len)
 		return 0;
@@ -481,7 +478,7 @@ cdb_read(const struct list *list, char *buf, size_t len, off_t at)
 static int
 cdb_is(const struct list *list, off_t at, const struct key *key)
 {
-	char	 head[8], text[KEY_SIZE];
+	char head[8], text[KEY_SIZE];
 
 	if (cdb_read(list, head, sizeof(head), at) == -1)
 		return -1;
@@ -495,10 +492,10 @@ cdb_is(const struct list *list, off_t at, const struct key *key)
 static int
 cdb_find(const struct list *list, const struct key *key)
 {
-	char		 slot[8];
-	const char	*table;
-	uint32_t	 hash = 5381, len, i, n, at;
-	int		 r;
+	char slot[8];
+	const char *table;
+	uint32_t hash = 5381, len, i, n, at;
+	int r;
 
 	for (n = 0; n < key->len; n++)
 		hash = (hash * 33) ^ (unsigned char)key->text[n];
@@ -526,10 +523,10 @@ cdb_find(const struct list *list, const struct key *key)
 static int
 cdb_each(struct list *list, each *fn, void *arg)
 {
-	char	 head[8], text[KEY_SIZE];
-	off_t	 at = CDB_HEADER, end = list->st.st_size;
-	size_t	 i, len;
-	int	 r;
+	char head[8], text[KEY_SIZE];
+	off_t at = CDB_HEADER, end = list->st.st_size;
+	size_t i, len;
+	int r;
 
 	for (i = 0; i < CDB_HEADER; i += 8)
 		if ((off_t)u32(list->buf + i) < end)
@@ -568,8 +565,8 @@ is_postmaster(const char *s, size_t len)
 static int
 test_text(void *arg, const char *line, size_t len)
 {
-	struct test	*test = arg;
-	struct key	 key;
+	struct test *test = arg;
+	struct key key;
 
 	test->line++;
 	if (len == 0 || line[0] == '#')
@@ -584,8 +581,8 @@ test_text(void *arg, const char *line, size_t len)
 static int
 test_record(void *arg, const char *text, size_t len)
 {
-	struct test	*test = arg;
-	struct key	 key;
+	struct test *test = arg;
+	struct key key;
 
 	test->line++;
 	if (is_postmaster(text, len))
@@ -601,8 +598,8 @@ test_record(void *arg, const char *text, size_t len)
 static int
 test_list(struct list *list, struct test *test)
 {
-	bool	 cdb;
-	int	 r;
+	bool cdb;
+	int r;
 
 	if (list_start(list, test->path) == -1)
 		return -1;
@@ -620,7 +617,7 @@ test_list(struct list *list, struct test *test)
 int
 recipients_test(const struct settings *settings)
 {
-	struct test	 test = { .path = settings->recipients };
+	struct test test = { .path = settings->recipients };
 
 	if (test.path == NULL)
 		return 0;

@@ -103,7 +103,7 @@ struct line {
 bool
 reply_room(const struct session *s)
 {
-	return sizeof s->out - s->out_len >= ROOM;
+	return sizeof(s->out) - s->out_len >= ROOM;
 }
 
 const char *
@@ -122,10 +122,10 @@ reply_code(enum reply id)
 static void
 add(struct line *l, const char *text, size_t max)
 {
-	for (; *text != '\0' && max > 0 && l->len < sizeof l->text - 2; max--) {
-		l->text[l->len++] = *text >= ' ' && *text <= '~' ? *text : '?';
-		text++;
-	}
+	for (; *text != '\0' && max > 0; text++, max--)
+		if (l->len < sizeof(l->text) - 2)
+			l->text[l->len++] = *text >= ' ' && *text <= '~' ?
+			    *text : '?';
 }
 
 static void
@@ -145,7 +145,7 @@ put(struct session *s, struct line *l)
 		s->hooks->reply(s->arg, l->text, l->len);
 	l->text[l->len++] = '\r';
 	l->text[l->len++] = '\n';
-	if (l->len > sizeof s->out - s->out_len)
+	if (l->len > sizeof(s->out) - s->out_len)
 		return;
 	memcpy(s->out + s->out_len, l->text, l->len);
 	s->out_len += l->len;
@@ -157,7 +157,7 @@ reply_line(struct session *s, int code, char separator, const char *text)
 	struct line l = { 0 };
 
 	add_code(&l, code, separator);
-	add(&l, text, sizeof l.text);
+	add(&l, text, sizeof(l.text));
 	put(s, &l);
 }
 
@@ -174,7 +174,7 @@ reply_status(struct session *s, int code, const char *status, const char *text)
 
 	add_code(&l, code, ' ');
 	if (*status != '\0' && s->config->extensions & SESSION_STATUSCODES) {
-		add(&l, status, sizeof "5.999.999" - 1);
+		add(&l, status, sizeof("5.999.999") - 1);
 		add(&l, " ", 1);
 	}
 	if (*text == '%') {

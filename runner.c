@@ -56,10 +56,10 @@ static bool
 send_with(int socket, const void *p, size_t len, int fd)
 {
 	union { const void *in; void *out; } u = { p };
-	struct iovec	 iov = { u.out, len };
-	union control	 control;
-	struct msghdr	 msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr	*c;
+	struct iovec iov = { u.out, len };
+	union control control;
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
 
 	if (fd != -1) {
 		memset(&control, 0, sizeof(control));
@@ -77,12 +77,12 @@ send_with(int socket, const void *p, size_t len, int fd)
 static bool
 receive_with(int socket, void *p, size_t len, int *fd)
 {
-	struct iovec	 iov = { p, len };
-	union control	 control;
-	struct msghdr	 msg = { .msg_iov = &iov, .msg_iovlen = 1,
+	struct iovec iov = { p, len };
+	union control control;
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
 	    .msg_control = control.buf, .msg_controllen = sizeof(control.buf) };
-	struct cmsghdr	*c;
-	ssize_t		 n;
+	struct cmsghdr *c;
+	ssize_t n;
 
 	*fd = -1;
 	n = recvmsg(socket, &msg, MSG_WAITALL | MSG_CMSG_CLOEXEC);
@@ -98,8 +98,8 @@ receive_with(int socket, void *p, size_t len, int *fd)
 static char **
 split(char **p, const char *end, size_t n)
 {
-	char	**list;
-	size_t	 i;
+	char **list;
+	size_t i;
 
 	if (n > (size_t)(end - *p) ||
 	    (list = calloc(n + 1, sizeof(*list))) == NULL)
@@ -119,8 +119,8 @@ split(char **p, const char *end, size_t n)
 static void
 answer_run(int socket, struct connection *c, const struct request *r, int fd)
 {
-	struct answer	 a = { EPERM, { .status = 0 } };
-	char		*strings, *p, **argv = NULL, **env = NULL;
+	struct answer a = { EPERM, { .status = 0 } };
+	char *strings, *p, **argv = NULL, **env = NULL;
 
 	if (r->len > STRINGS_MAX || (p = strings = malloc(r->len + 1)) == NULL)
 		_exit(1);
@@ -140,8 +140,8 @@ answer_run(int socket, struct connection *c, const struct request *r, int fd)
 static void
 answer_create(int socket)
 {
-	struct answer	 a = { .error = 0 };
-	int		 fd = exec_create();
+	struct answer a = { .error = 0 };
+	int fd = exec_create();
 
 	a.error = fd == -1 ? errno : 0;
 	send_with(socket, &a, sizeof(a), fd);
@@ -153,8 +153,8 @@ answer_create(int socket)
 static void __attribute__((noreturn))
 serve_session(int socket, struct connection *c)
 {
-	struct request	 r;
-	int		 fd;
+	struct request r;
+	int fd;
 
 	dup2(socket, STDIN_FILENO);
 	dup2(socket, STDOUT_FILENO);
@@ -185,10 +185,10 @@ runner_active(void)
 static bool
 inherited(void)
 {
-	const char	*text = getenv(VARIABLE);
-	char		 ours[24];
-	size_t		 len;
-	int		 fd = 0;
+	const char *text = getenv(VARIABLE);
+	char ours[24];
+	size_t len;
+	int fd = 0;
 
 	if (text == NULL)
 		return false;
@@ -204,9 +204,9 @@ inherited(void)
 int
 runner_start(struct connection *c)
 {
-	char	 text[40];
-	int	 ends[2];
-	pid_t	 pid;
+	char text[40];
+	int ends[2];
+	pid_t pid;
 
 	runner.patience = exec_longest(&c->settings) + MARGIN;
 	if (inherited()) {
@@ -234,7 +234,7 @@ runner_start(struct connection *c)
 static void
 give_up(void)
 {
-	int	 error = errno;
+	int error = errno;
 
 	close(runner.fd);
 	runner.fd = -1;
@@ -248,9 +248,9 @@ give_up(void)
 static bool
 await_answer(void)
 {
-	struct pollfd	 p = { .fd = runner.fd, .events = POLLIN };
-	int64_t		 deadline = conn_now() + runner.patience, left;
-	int		 n;
+	struct pollfd p = { .fd = runner.fd, .events = POLLIN };
+	int64_t deadline = conn_now() + runner.patience, left;
+	int n;
 
 	if (conn_await(runner.fd, POLLIN, deadline) == 0)
 		return true;
@@ -281,9 +281,9 @@ take_answer(bool sent, struct answer *a, int *fd)
 int
 runner_create(void)
 {
-	const struct request	 r = { .run = false };
-	struct answer		 a;
-	int			 fd;
+	const struct request r = { .run = false };
+	struct answer a;
+	int fd;
 
 	if (runner.fd == -1) {
 		errno = EPIPE;
@@ -304,7 +304,7 @@ runner_create(void)
 static size_t
 join(char *to, char *const *list, size_t *n)
 {
-	size_t	 len, all = 0;
+	size_t len, all = 0;
 
 	for (*n = 0; list[*n] != NULL; (*n)++) {
 		len = strlen(list[*n]) + 1;
@@ -318,8 +318,8 @@ join(char *to, char *const *list, size_t *n)
 static bool
 send_all(const char *p, size_t len)
 {
-	int64_t	 deadline = conn_now() + runner.patience;
-	ssize_t	 n;
+	int64_t deadline = conn_now() + runner.patience;
+	ssize_t n;
 
 	while (len > 0) {
 		n = send(runner.fd, p, len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -338,12 +338,12 @@ int
 runner_run(char *const *argv, char *const *env, int in,
     struct exec_result *result)
 {
-	struct request	 r = { .run = true };
-	struct answer	 a;
-	size_t		 len;
-	char		*strings;
-	bool		 sent;
-	int		 fd;
+	struct request r = { .run = true };
+	struct answer a;
+	size_t len;
+	char *strings;
+	bool sent;
+	int fd;
 
 	if (runner.fd == -1)
 		return EPIPE;

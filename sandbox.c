@@ -3,11 +3,11 @@
  * octet.
  *
  * Landlock leaves it the spool and the files that the settings name, seccomp
- * the system calls of a session: no new descriptors but files, no processes,
- * no programs but smtpd-tls, which starts with all of this in force.  (By the
- * dynamic loader, which must be executable, that is any program in reach; but it
- * could do no more than what ran it.)  Both are set up without a library, and with little: a filter
- * costs by its length and a rule by the path that it opens.
+ * the system calls of a session: no new descriptors but files, no processes, no
+ * programs but smtpd-tls, which starts with all of this in force.  (Through the
+ * dynamic loader, which must be executable, that is any program in reach; but
+ * none could do more than what ran it.)  Both are set up without a library, and
+ * with little: a filter costs by its length, a rule by the path that it opens.
  */
 #define _GNU_SOURCE	/* O_PATH */
 
@@ -54,7 +54,7 @@
 #define LL_REFER		(1ULL << 13)
 #define LL_TRUNCATE		(1ULL << 14)
 #define LL_CONNECT_TCP		(1ULL << 1)
-#define LL_MIN_ABI		2	/* with REFER: links from tmp/ to new/ */
+#define LL_MIN_ABI		2	/* has REFER: links out of tmp/ */
 
 #define LL_SPOOL	(LL_WRITE_FILE | LL_READ_FILE | LL_READ_DIR | \
 			    LL_REMOVE_FILE | LL_MAKE_DIR | LL_MAKE_REG | \
@@ -220,7 +220,7 @@ filter_add(struct filter *f, unsigned code, uint32_t k, unsigned jt,
 static void
 filter_socket(struct filter *f, const struct settings *s)
 {
-	bool	 inet, local, syslog;
+	bool inet, local, syslog;
 
 	inet = is_server(s->policy, "inet:") ||
 	    is_server(s->policy_end, "inet:");
@@ -252,7 +252,7 @@ filter_socket(struct filter *f, const struct settings *s)
 static void
 filter_words(struct filter *f, const uint32_t *words)
 {
-	unsigned	 i, left = 0;
+	unsigned i, left = 0;
 
 	for (i = 0; i < WORDS_MAX; i++)
 		left += words[i] != 0;
@@ -279,7 +279,7 @@ filter_words(struct filter *f, const uint32_t *words)
 static void
 add_calls(uint32_t *words, const unsigned short *list, size_t n)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		words[list[i] / 32] |= (uint32_t)1 << (list[i] % 32);
@@ -288,7 +288,7 @@ add_calls(uint32_t *words, const unsigned short *list, size_t n)
 static void
 filter_build(struct filter *f, const struct settings *s)
 {
-	uint32_t	 words[WORDS_MAX] = { 0 };
+	uint32_t words[WORDS_MAX] = { 0 };
 
 	add_calls(words, calls, sizeof(calls) / sizeof(calls[0]));
 	if (may_become_other(s))
@@ -309,7 +309,7 @@ filter_build(struct filter *f, const struct settings *s)
 static int
 filter_enter(const struct settings *s)
 {
-	struct filter	 f;
+	struct filter f;
 	struct sock_fprog program;
 
 	filter_build(&f, s);
@@ -331,7 +331,7 @@ filter_enter(const struct settings *s)
 static int
 paths_version(void)
 {
-	long	 version;
+	long version;
 
 	version = syscall(LL_CREATE_RULESET, NULL, 0, LL_VERSION);
 	return version < LL_MIN_ABI ? 0 : (int)version;
@@ -341,7 +341,7 @@ paths_version(void)
 static void
 paths_make(const char *spool)
 {
-	int	 dir, above;
+	int dir, above;
 
 	if (mkdir(spool, 0700) == -1)
 		return;
@@ -363,8 +363,8 @@ paths_make(const char *spool)
 static int
 paths_open(int set, const char *path, int flags, uint64_t access)
 {
-	struct ll_path	 rule = { access, -1 };
-	long		 r;
+	struct ll_path rule = { access, -1 };
+	long r;
 
 	if ((rule.fd = open(path, O_PATH | O_CLOEXEC | flags)) == -1)
 		return 1;
@@ -383,7 +383,7 @@ paths_allow(int set, const char *path, uint64_t access)
 static int
 paths_port(int set, const char *server)
 {
-	struct ll_port	 rule = { LL_CONNECT_TCP, 0 };
+	struct ll_port rule = { LL_CONNECT_TCP, 0 };
 
 	if (!is_server(server, "inet:"))
 		return 0;
@@ -396,7 +396,7 @@ paths_files(int set, const struct settings *s)
 {
 	const char *const files[] = { s->auth_file, s->tls_ticket_key,
 	    s->tls_client_ca };
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		if (paths_allow(set, files[i], LL_READ_FILE) == -1)
@@ -411,7 +411,7 @@ paths_files(int set, const struct settings *s)
 static int
 paths_program(int set, const struct settings *s)
 {
-	size_t		 i;
+	size_t i;
 
 	if (paths_allow(set, handover_program(), LL_READ_FILE |
 	    LL_EXECUTE) == -1 ||
@@ -429,7 +429,7 @@ static int
 paths_rules(int set, int level, const struct settings *s)
 {
 	uint64_t access = LL_SPOOL & levels[level].handled.fs;
-	int	 r;
+	int r;
 
 	r = paths_allow(set, s->spool, access);
 	if (r == 1) {
@@ -448,7 +448,7 @@ paths_rules(int set, int level, const struct settings *s)
 static int
 paths_enter(const struct settings *s)
 {
-	int	 level = 0, set, version, r = -1;
+	int level = 0, set, version, r = -1;
 
 	if ((version = paths_version()) == 0)
 		return -1;
@@ -483,7 +483,7 @@ void
 sandbox_enter(struct connection *c)
 {
 	const struct settings *s = &c->settings;
-	bool	 paths, filter;
+	bool paths, filter;
 
 #ifdef __SANITIZE_ADDRESS__
 	return;			/* its leak check makes a process */

@@ -114,11 +114,11 @@ ask(struct session *s, const char *input, size_t len, bool first, bool have)
 		.input = (const unsigned char *)input,
 		.input_len = len,
 		.challenge = out,
-		.challenge_size = sizeof out,
+		.challenge_size = sizeof(out),
 	};
 	struct session_verdict v = s->hooks->auth(s->arg, &x);
 
-	if (v.kind == SESSION_CHALLENGE && x.challenge_len <= sizeof out)
+	if (v.kind == SESSION_CHALLENGE && x.challenge_len <= sizeof(out))
 		challenge(s, out, x.challenge_len);
 	else
 		engine_ask(s, ASK_AUTH, v);

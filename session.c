@@ -191,7 +191,7 @@ is_auth(const struct session *s)
 
 	if (s->state == STATE_SASL)
 		return true;
-	for (i = 0; i < sizeof verb - 1; i++)
+	for (i = 0; i < sizeof(verb) - 1; i++)
 		if (i == s->line_len || (s->line[i] | 0x20) != verb[i])
 			return false;
 	return true;

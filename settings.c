@@ -189,7 +189,7 @@ _Static_assert(sizeof(enum tls_mode) == sizeof(unsigned) &&
 static void *
 store_take(size_t size)
 {
-	void	*p = store.text + store.used;
+	void *p = store.text + store.used;
 
 	if (size > sizeof(store.text) - store.used)
 		return NULL;
@@ -202,7 +202,7 @@ store_take(size_t size)
 static int
 set_string(const struct setting *setting, void *at, char *value)
 {
-	char	**string = at;
+	char **string = at;
 
 	(void)setting;
 	*string = *value == '\0' ? NULL : value;
@@ -242,8 +242,8 @@ set_server(const struct setting *setting, void *at, char *value)
 static int
 set_words(const struct setting *setting, void *at, char *value)
 {
-	char	***words = at, **word, *next = value;
-	size_t	 n;
+	char ***words = at, **word, *next = value;
+	size_t n;
 
 	(void)setting;
 	for (n = 0; *next != '\0'; n++) {
@@ -270,8 +270,8 @@ set_words(const struct setting *setting, void *at, char *value)
 static int
 set_list(const struct setting *setting, void *at, char *value)
 {
-	char	**list = at;
-	size_t	 i;
+	char **list = at;
+	size_t i;
 
 	(void)setting;
 	if (*value == '\0') {
@@ -289,7 +289,7 @@ set_list(const struct setting *setting, void *at, char *value)
 static int
 find_word(const struct setting *setting, const char *value)
 {
-	int	 i;
+	int i;
 
 	for (i = 0; setting->words[i] != NULL; i++)
 		if (strcmp(setting->words[i], value) == 0)
@@ -300,8 +300,8 @@ find_word(const struct setting *setting, const char *value)
 static int
 set_bool(const struct setting *setting, void *at, char *value)
 {
-	bool	*b = at;
-	int	 i = find_word(setting, value);
+	bool *b = at;
+	int i = find_word(setting, value);
 
 	if (i == -1)
 		return -1;
@@ -312,7 +312,7 @@ set_bool(const struct setting *setting, void *at, char *value)
 static int
 set_enum(const struct setting *setting, void *at, char *value)
 {
-	int	 i = find_word(setting, value);
+	int i = find_word(setting, value);
 	unsigned u = (unsigned)i;
 
 	if (i == -1)
@@ -324,8 +324,8 @@ set_enum(const struct setting *setting, void *at, char *value)
 static int
 set_number(const struct setting *setting, void *at, char *value)
 {
-	unsigned	*number = at, u;
-	const char	*error;
+	unsigned *number = at, u;
+	const char *error;
 
 	if (!is_digits(value))
 		return -1;
@@ -340,10 +340,10 @@ static int
 set_size(const struct setting *setting, void *at, char *value)
 {
 	static const char units[] = "KMG";
-	uint64_t	*size = at;
-	size_t		 len = strlen(value);
-	const char	*unit, *error;
-	unsigned	 shift = 0;
+	uint64_t *size = at;
+	size_t len = strlen(value);
+	const char *unit, *error;
+	unsigned shift = 0;
 	long long	 n;
 
 	(void)setting;
@@ -376,8 +376,8 @@ find_keyword(const char *name, size_t len)
 static int
 set_keywords(const struct setting *setting, void *at, char *value)
 {
-	unsigned	*bits = at, bit, all = 0;
-	size_t		 len;
+	unsigned *bits = at, bit, all = 0;
+	size_t len;
 
 	(void)setting;
 	for (; *value != '\0'; value += strspn(value, BLANK)) {
@@ -394,7 +394,7 @@ set_keywords(const struct setting *setting, void *at, char *value)
 static void
 dump_string(const struct setting *setting, const void *at)
 {
-	const char	*const *string = at;
+	const char *const *string = at;
 
 	if (*string == NULL)
 		printf("%s =\n", setting->name);
@@ -405,8 +405,8 @@ dump_string(const struct setting *setting, const void *at)
 static void
 dump_words(const struct setting *setting, const void *at)
 {
-	char	*const *const *words = at;
-	size_t	 i;
+	char *const *const *words = at;
+	size_t i;
 
 	printf("%s =", setting->name);
 	for (i = 0; *words != NULL && (*words)[i] != NULL; i++)
@@ -417,8 +417,8 @@ dump_words(const struct setting *setting, const void *at)
 static void
 dump_list(const struct setting *setting, const void *at)
 {
-	char	*const *list = at;
-	size_t	 i;
+	char *const *list = at;
+	size_t i;
 
 	if (list[0] == NULL)
 		printf("%s =\n", setting->name);
@@ -429,7 +429,7 @@ dump_list(const struct setting *setting, const void *at)
 static void
 dump_bool(const struct setting *setting, const void *at)
 {
-	const bool	*b = at;
+	const bool *b = at;
 
 	printf("%s = %s\n", setting->name, setting->words[*b]);
 }
@@ -437,7 +437,7 @@ dump_bool(const struct setting *setting, const void *at)
 static void
 dump_enum(const struct setting *setting, const void *at)
 {
-	unsigned	 u;
+	unsigned u;
 
 	memcpy(&u, at, sizeof(u));
 	printf("%s = %s\n", setting->name, setting->words[u]);
@@ -446,7 +446,7 @@ dump_enum(const struct setting *setting, const void *at)
 static void
 dump_number(const struct setting *setting, const void *at)
 {
-	const unsigned	*number = at;
+	const unsigned *number = at;
 
 	printf("%s = %u\n", setting->name, *number);
 }
@@ -454,9 +454,9 @@ dump_number(const struct setting *setting, const void *at)
 static void
 dump_size(const struct setting *setting, const void *at)
 {
-	const uint64_t	*size = at;
-	uint64_t	 n = *size;
-	int		 i;
+	const uint64_t *size = at;
+	uint64_t n = *size;
+	int i;
 
 	for (i = 0; i < 3 && n != 0 && n % 1024 == 0; i++)
 		n /= 1024;
@@ -467,7 +467,7 @@ dump_size(const struct setting *setting, const void *at)
 static void
 dump_keywords(const struct setting *setting, const void *at)
 {
-	const unsigned	*bits = at;
+	const unsigned *bits = at;
 	const struct keyword *k;
 
 	printf("%s =", setting->name);
@@ -480,7 +480,7 @@ dump_keywords(const struct setting *setting, const void *at)
 void
 settings_dump(const struct settings *s)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < SETTINGS; i++)
 		types[settings[i].type].dump(&settings[i],
@@ -492,8 +492,8 @@ settings_dump(const struct settings *s)
 void
 settings_init(struct settings *s)
 {
-	char	 value[16];
-	size_t	 i;
+	char value[16];
+	size_t i;
 
 	memset(s, 0, sizeof(*s));
 	store.used = store.by_option = 0;
@@ -511,7 +511,7 @@ static void
 describe_setting(const struct setting *setting, char *to, size_t size)
 {
 	const struct keyword *k;
-	size_t	 i;
+	size_t i;
 
 	if (setting->type == NUMBER) {
 		snprintf(to, size, "want a number from %u to %u",
@@ -532,7 +532,7 @@ describe_setting(const struct setting *setting, char *to, size_t size)
 static const struct setting *
 find_setting(const char *name)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < SETTINGS; i++)
 		if (strcmp(settings[i].name, name) == 0)
@@ -544,7 +544,7 @@ find_setting(const char *name)
 static void
 renew_list(const struct setting *setting, struct settings *s)
 {
-	unsigned	 bit = 1u << (setting->offset == AT(tls_key));
+	unsigned bit = 1u << (setting->offset == AT(tls_key));
 
 	if (setting->type != LIST || (store.by_option & bit) != 0)
 		return;
@@ -557,7 +557,7 @@ renew_list(const struct setting *setting, struct settings *s)
 static char *
 trim(char *s)
 {
-	size_t	 len;
+	size_t len;
 
 	s += strspn(s, BLANK);
 	for (len = strlen(s); len > 0 && strchr(BLANK, s[len - 1]); len--)
@@ -575,7 +575,7 @@ assign(struct settings *s, char *line, const char *where, bool option,
     char *error, size_t size)
 {
 	const struct setting *setting;
-	char	*value, *name, want[256];
+	char *value, *name, want[256];
 
 	if ((value = strchr(line, '=')) == NULL || value == line) {
 		snprintf(error, size, "%swant name = value", where);
@@ -601,7 +601,7 @@ assign(struct settings *s, char *line, const char *where, bool option,
 static const char *
 line_fault(const char *line, size_t len)
 {
-	size_t	 i;
+	size_t i;
 
 	if (len > LINE_LENGTH_MAX)
 		return "line too long";
@@ -615,9 +615,9 @@ int
 settings_option(struct settings *s, const char *option, char *error,
     size_t size)
 {
-	size_t		 len = strlen(option);
-	const char	*reason = line_fault(option, len);
-	char		*copy = NULL;
+	size_t len = strlen(option);
+	const char *reason = line_fault(option, len);
+	char *copy = NULL;
 
 	if (reason == NULL && (copy = store_take(len + 1)) == NULL)
 		reason = "too many settings";
@@ -636,9 +636,9 @@ static int
 parse_lines(struct settings *s, char *line, char *end, const char *path,
     char *error, size_t size)
 {
-	const char	*reason;
-	char		*next, where[256];
-	unsigned	 n;
+	const char *reason;
+	char *next, where[256];
+	unsigned n;
 
 	for (n = 1; line < end; n++, line = next + 1) {
 		if ((next = memchr(line, '\n', (size_t)(end - line))) == NULL)
@@ -663,9 +663,9 @@ parse_lines(struct settings *s, char *line, char *end, const char *path,
 static ssize_t
 slurp(int fd, char *to, size_t size, const char **reason)
 {
-	struct stat	 st;
-	size_t		 len = 0;
-	ssize_t		 n;
+	struct stat st;
+	size_t len = 0;
+	ssize_t n;
 
 	*reason = NULL;
 	if (fstat(fd, &st) == -1)
@@ -685,10 +685,10 @@ slurp(int fd, char *to, size_t size, const char **reason)
 int
 settings_file(struct settings *s, const char *path, char *error, size_t size)
 {
-	const char	*reason = NULL;
-	char		*text;
-	ssize_t		 len = -1;
-	int		 fd;
+	const char *reason = NULL;
+	char *text;
+	ssize_t len = -1;
+	int fd;
 
 	/* A FIFO or a terminal must not hold up the client. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -714,8 +714,8 @@ settings_file(struct settings *s, const char *path, char *error, size_t size)
 static void
 default_hostname(struct settings *s)
 {
-	char	*name = store_take(SESSION_NAME_MAX + 1);
-	static char	 localhost[] = "localhost";
+	char *name = store_take(SESSION_NAME_MAX + 1);
+	static char localhost[] = "localhost";
 
 	s->hostname = localhost;
 	if (name == NULL || gethostname(name, SESSION_NAME_MAX + 1) == -1)
@@ -729,8 +729,8 @@ default_hostname(struct settings *s)
 static const char *
 check_exec(char *const *words)
 {
-	bool	 one = false, all = false;
-	size_t	 i;
+	bool one = false, all = false;
+	size_t i;
 
 	if (words == NULL)
 		return NULL;
@@ -749,7 +749,7 @@ check_exec(char *const *words)
 static size_t
 list_len(char *const *list)
 {
-	size_t	 n;
+	size_t n;
 
 	for (n = 0; n < TLS_CERTS_MAX && list[n] != NULL; n++)
 		;
@@ -759,7 +759,7 @@ list_len(char *const *list)
 static const char *
 finish_tls(struct settings *s)
 {
-	size_t	 certs = list_len(s->tls_cert), keys = list_len(s->tls_key);
+	size_t certs = list_len(s->tls_cert), keys = list_len(s->tls_key);
 
 	if (keys == 0)	/* certificate and key in one file */
 		memcpy(s->tls_key, s->tls_cert, sizeof(s->tls_key));
@@ -779,7 +779,7 @@ finish_tls(struct settings *s)
 static const char *
 finish_auth(struct settings *s)
 {
-	bool	 source;
+	bool source;
 
 	source = s->auth_file != NULL || s->auth_program != NULL || s->auth_any;
 	if (s->auth == AUTH_AUTO)
@@ -800,7 +800,7 @@ finish_auth(struct settings *s)
 int
 settings_finish(struct settings *s, char *error, size_t size)
 {
-	const char	*reason;
+	const char *reason;
 
 	if (s->hostname == NULL)
 		default_hostname(s);

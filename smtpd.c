@@ -68,7 +68,8 @@ keep_dsn(struct recipients *dsn, const struct session_rcpt *r)
 {
 	char both[SESSION_LINE_MAX + 2];
 
-	snprintf(both, sizeof both, "%s %s", r->notify != NULL ? r->notify : "",
+	snprintf(both, sizeof(both), "%s %s",
+	    r->notify != NULL ? r->notify : "",
 	    r->orcpt != NULL ? r->orcpt : "");
 	return keep_recipient(dsn, both);
 }
@@ -80,18 +81,18 @@ on_mail(void *arg, const struct session_mail *m)
 {
 	struct connection *c = arg;
 
-	strlcpy(c->sender, m->path, sizeof c->sender);
+	strlcpy(c->sender, m->path, sizeof(c->sender));
 	c->recipients.len = c->recipients.count = 0;
 	c->dsn.len = c->dsn.count = 0;
-	strlcpy(c->dsn_ret, m->ret != NULL ? m->ret : "", sizeof c->dsn_ret);
+	strlcpy(c->dsn_ret, m->ret != NULL ? m->ret : "", sizeof(c->dsn_ret));
 	strlcpy(c->dsn_envid, m->envid != NULL ? m->envid : "",
-	    sizeof c->dsn_envid);
+	    sizeof(c->dsn_envid));
 	c->body = m->body;
 	c->utf8 = m->utf8;
 	c->declared = m->size;
 	c->priority = m->priority;
 	strlcpy(c->sender_auth, m->auth != NULL ? m->auth : "",
-	    sizeof c->sender_auth);
+	    sizeof(c->sender_auth));
 	c->counted = false;
 	c->messages++;
 	return accept_it;
@@ -122,7 +123,7 @@ log_recipient(const struct connection *c, const char *path, int code,
 	char text[16];
 
 	log_event("recipient", "status", "refused", "code",
-	    number(text, sizeof text, (uint64_t)code), "from", c->sender, "to",
+	    number(text, sizeof(text), (uint64_t)code), "from", c->sender, "to",
 	    path, "addr", c->addr, "why", why, NULL);
 }
 
@@ -167,10 +168,10 @@ log_message(struct connection *c, const char *status, uint64_t size,
 	char size_text[24], count[24];
 
 	log_event("message", "status", status, "size", size == 0 ? NULL :
-	    number(size_text, sizeof size_text, size), "recipients",
-	    number(count, sizeof count, c->recipients.count), "from", c->sender,
-	    "to", to, "user", *c->user != '\0' ? c->user : NULL, "addr",
-	    c->addr, "why", why, NULL);
+	    number(size_text, sizeof(size_text), size), "recipients",
+	    number(count, sizeof(count), c->recipients.count), "from",
+	    c->sender, "to", to, "user", *c->user != '\0' ? c->user : NULL,
+	    "addr", c->addr, "why", why, NULL);
 }
 
 static const char *
@@ -328,7 +329,7 @@ is_address(const char *text)
 	char bare[64];
 	struct in6_addr a;
 
-	if (strlcpy(bare, text, sizeof bare) >= sizeof bare)
+	if (strlcpy(bare, text, sizeof(bare)) >= sizeof(bare))
 		return false;
 	if (inet_pton(AF_INET, bare, &a) == 1)
 		return true;
@@ -349,11 +350,11 @@ peer_from_environment(struct connection *c, const char *addr_name,
 
 	if (addr == NULL || !is_address(addr))
 		return false;
-	strlcpy(c->addr, addr, sizeof c->addr);
+	strlcpy(c->addr, addr, sizeof(c->addr));
 	if (port != NULL) {
 		strtonum(port, 1, 65535, &err);
 		if (err == NULL)
-			strlcpy(c->port, port, sizeof c->port);
+			strlcpy(c->port, port, sizeof(c->port));
 	}
 	return true;
 }
@@ -367,24 +368,24 @@ peer_from_socket(struct connection *c)
 		struct sockaddr_in6	 v6;
 		struct sockaddr_storage	 any;
 	} a;
-	socklen_t len = sizeof a;
+	socklen_t len = sizeof(a);
 	size_t n;
 	in_port_t port;
 
 	if (getpeername(STDIN_FILENO, &a.sa, &len) == -1)
 		return false;
 	if (a.sa.sa_family == AF_INET) {
-		inet_ntop(AF_INET, &a.v4.sin_addr, c->addr, sizeof c->addr);
+		inet_ntop(AF_INET, &a.v4.sin_addr, c->addr, sizeof(c->addr));
 		port = a.v4.sin_port;
 	} else if (a.sa.sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, &a.v6.sin6_addr, c->addr, sizeof c->addr);
+		inet_ntop(AF_INET6, &a.v6.sin6_addr, c->addr, sizeof(c->addr));
 		port = a.v6.sin6_port;
 	} else
 		return false;
-	snprintf(c->port, sizeof c->port, "%u", ntohs(port));
+	snprintf(c->port, sizeof(c->port), "%u", ntohs(port));
 	n = strlen(c->addr);
 	if (a.sa.sa_family == AF_INET6 && a.v6.sin6_scope_id != 0)
-		snprintf(c->addr + n, sizeof c->addr - n, "%%%u",
+		snprintf(c->addr + n, sizeof(c->addr) - n, "%%%u",
 		    a.v6.sin6_scope_id);
 	return true;
 }
@@ -401,11 +402,11 @@ find_peer(struct connection *c)
 	if (!peer_from_environment(c, "REMOTE_ADDR", "REMOTE_PORT") &&
 	    !peer_from_environment(c, "TCPREMOTEIP", "TCPREMOTEPORT") &&
 	    !peer_from_socket(c))
-		strlcpy(c->addr, "local", sizeof c->addr);
-	if (strncasecmp(c->addr, mapped, sizeof mapped - 1) == 0 &&
+		strlcpy(c->addr, "local", sizeof(c->addr));
+	if (strncasecmp(c->addr, mapped, sizeof(mapped) - 1) == 0 &&
 	    strchr(c->addr, '.') != NULL)
-		memmove(c->addr, c->addr + sizeof mapped - 1,
-		    strlen(c->addr + sizeof mapped - 1) + 1);
+		memmove(c->addr, c->addr + sizeof(mapped) - 1,
+		    strlen(c->addr + sizeof(mapped) - 1) + 1);
 }
 
 /* The session. */
@@ -468,7 +469,7 @@ cut(struct connection *c, ssize_t n)
 	size_t i;
 
 	if (n == -1)
-		for (i = 0; i < sizeof words / sizeof words[0]; i++)
+		for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 			if (errno == words[i].error) {
 				c->reason = words[i].text;
 				session_shutdown(&c->session, words[i].status,
@@ -519,7 +520,7 @@ serve(struct connection *c)
 		if (session_want(s) == SESSION_TLS) {
 			start_tls(c);
 		} else if (session_want(s) == SESSION_INPUT && used == len) {
-			if ((n = conn_read(input, sizeof input)) <= 0)
+			if ((n = conn_read(input, sizeof(input))) <= 0)
 				cut(c, n);
 			used = 0;
 			len = n > 0 ? (size_t)n : 0;
@@ -536,8 +537,8 @@ log_close(const struct connection *c)
 {
 	char messages[16], accepted[16];
 
-	log_event("close", "messages", number(messages, sizeof messages,
-	    c->messages), "accepted", number(accepted, sizeof accepted,
+	log_event("close", "messages", number(messages, sizeof(messages),
+	    c->messages), "accepted", number(accepted, sizeof(accepted),
 	    c->accepted), "helo", *session_helo(&c->session) != '\0' ?
 	    session_helo(&c->session) : NULL, "addr", c->addr, "reason",
 	    c->reason, NULL);
@@ -551,9 +552,9 @@ turn_away(const char *status, const char *text)
 	const char *name = client.settings.hostname;
 	int n;
 
-	n = snprintf(line, sizeof line, "421 %s %s %s\r\n", status,
+	n = snprintf(line, sizeof(line), "421 %s %s %s\r\n", status,
 	    name != NULL ? name : "localhost", text);
-	if (n > 0 && (size_t)n < sizeof line)
+	if (n > 0 && (size_t)n < sizeof(line))
 		conn_write(line, (size_t)n);
 	conn_close(true);
 }
@@ -563,7 +564,7 @@ make_id(char *id, size_t size)
 {
 	uint64_t n;
 
-	if (getrandom(&n, sizeof n, GRND_NONBLOCK) != sizeof n)
+	if (getrandom(&n, sizeof(n), GRND_NONBLOCK) != sizeof(n))
 		n = (uint64_t)getpid();
 	snprintf(id, size, "%016llx", (unsigned long long)n);
 }
@@ -630,9 +631,9 @@ begin(struct connection *c)
 	int64_t end = 0;
 	int resumed;
 
-	resumed = handover_taken(c, &counters, helo, sizeof helo, &end);
+	resumed = handover_taken(c, &counters, helo, sizeof(helo), &end);
 	if (resumed != 1)
-		make_id(c->id, sizeof c->id);
+		make_id(c->id, sizeof(c->id));
 	log_open(c->settings.log, c->settings.log_debug, c->id);
 	if (resumed == -1)
 		return lost_in_handover(c);
@@ -675,7 +676,7 @@ misconfigured(struct connection *c, const char *err, bool testing)
 		fprintf(stderr, "smtpd: %s\n", err);
 		return EX_CONFIG;
 	}
-	make_id(c->id, sizeof c->id);
+	make_id(c->id, sizeof(c->id));
 	log_open(c->settings.log, false, c->id);
 	log_error(0, "settings", err);
 	conn_open(&c->settings, 0);
@@ -776,7 +777,7 @@ main(int argc, char **argv)
 		return usage();
 	handover_arguments(argv);
 	settings_init(&client.settings);
-	if (load(&client.settings, argc, argv, file, err, sizeof err) == -1)
+	if (load(&client.settings, argc, argv, file, err, sizeof(err)) == -1)
 		return misconfigured(&client, err, action != 0);
 	if (action == 'T') {
 		settings_dump(&client.settings);

@@ -126,7 +126,7 @@ struct connection {
 	char		 sender_auth[SESSION_LINE_MAX];	/* AUTH=, or "" */
 	struct recipients dsn;		/* of each: "NOTIFY ORCPT", with dsn */
 
-	struct session	 session;	/* last: most of its memory stays unused */
+	struct session	 session;	/* last: most of it stays untouched */
 };
 
 /*

@@ -44,7 +44,7 @@ static const char *const parts[] = { "tmp", "new", "cur" };
 static int
 spool_failed(const char *what, const char *object)
 {
-	int	 error = errno;
+	int error = errno;
 
 	log_error(error, what, object != NULL ? object : spool.path);
 	errno = error;
@@ -55,8 +55,8 @@ spool_failed(const char *what, const char *object)
 static void
 close_spool(void)
 {
-	int	 error = errno, *fd[] = { &spool.dir, &spool.tmp, &spool.new };
-	size_t	 i;
+	int error = errno, *fd[] = { &spool.dir, &spool.tmp, &spool.new };
+	size_t i;
 
 	for (i = 0; i < sizeof(fd) / sizeof(fd[0]); i++) {
 		if (*fd[i] != -1)
@@ -86,9 +86,9 @@ unsafe(const struct stat *st)
 static int
 make_part(const char *name)
 {
-	struct stat	 st;
-	const char	*reason;
-	int		 made = 0;
+	struct stat st;
+	const char *reason;
+	int made = 0;
 
 	if (fstatat(spool.dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
 		if (errno != ENOENT)
@@ -115,9 +115,9 @@ make_part(const char *name)
 static int
 open_dir(void)
 {
-	struct stat	 st;
-	const char	*reason;
-	int		 made = 0;
+	struct stat st;
+	const char *reason;
+	int made = 0;
 
 	spool.dir = open(spool.path, DIR_FLAGS);
 	if (spool.dir == -1 && errno == ENOENT &&
@@ -139,7 +139,7 @@ open_dir(void)
 static int
 sync_made(bool above)
 {
-	int	 fd;
+	int fd;
 
 	if (fsync(spool.dir) == -1)
 		return spool_failed("fsync", NULL);
@@ -181,8 +181,8 @@ find_host(void)
 static int
 open_spool(void)
 {
-	int	 above, below = 0, n;
-	size_t	 i;
+	int above, below = 0, n;
+	size_t i;
 
 	if ((above = open_dir()) == -1)
 		return -1;
@@ -205,7 +205,7 @@ open_spool(void)
 static void
 next_name(void)
 {
-	struct timespec	 now;
+	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	snprintf(spool.name, sizeof(spool.name), "%lld.M%ldP%ldQ%u.%s",
@@ -217,7 +217,7 @@ next_name(void)
 static int
 create_named(void)
 {
-	int	 fd;
+	int fd;
 
 	if (spool.tmp == -1) {
 		spool.tmp = openat(spool.dir, "tmp", DIR_FLAGS | O_NOFOLLOW);
@@ -240,7 +240,7 @@ create_named(void)
 static int
 create(void)
 {
-	int	 fd;
+	int fd;
 
 	spool.named = false;
 	if (spool.no_unnamed)
@@ -257,7 +257,7 @@ create(void)
 int
 spool_create(const char *path)
 {
-	int	 fd = -1;
+	int fd = -1;
 
 	spool.path = path;
 	if (spool.new != -1 || open_spool() == 0)
@@ -281,8 +281,8 @@ move_named(void)
 static int
 link_unnamed(int fd)
 {
-	char	 path[32];
-	int	 n, tries = NAME_TRIES;
+	char path[32];
+	int n, tries = NAME_TRIES;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	do {
@@ -298,7 +298,7 @@ link_unnamed(int fd)
 static int
 sync_fd(int fd)
 {
-	int	 n;
+	int n;
 
 	while ((n = fsync(fd)) == -1 && errno == EINTR)
 		;
@@ -328,7 +328,7 @@ commit(int fd)
 int
 spool_commit(int fd)
 {
-	int	 error, n;
+	int error, n;
 
 	n = commit(fd);
 	error = errno;
@@ -352,8 +352,8 @@ spool_drop(int fd)
 static const char *
 check_part(int dir, const char *name)
 {
-	struct stat	 st;
-	const char	*reason;
+	struct stat st;
+	const char *reason;
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return errno == ENOENT ? NULL : strerror(errno);
@@ -367,9 +367,9 @@ check_part(int dir, const char *name)
 static int
 check_missing(const char *path)
 {
-	char	*copy = strdup(path), *slash;
+	char *copy = strdup(path), *slash;
 	const char *parent = ".";
-	int	 n;
+	int n;
 
 	if (copy == NULL)
 		return 1;
@@ -389,10 +389,10 @@ check_missing(const char *path)
 int
 spool_check(const char *path)
 {
-	const char	*names[PARTS + 1] = { ".", "tmp", "new", "cur" };
-	const char	*reason;
-	int		 dir, wrong = 0;
-	size_t		 i;
+	const char *names[PARTS + 1] = { ".", "tmp", "new", "cur" };
+	const char *reason;
+	int dir, wrong = 0;
+	size_t i;
 
 	if ((dir = open(path, DIR_FLAGS)) == -1) {
 		if (errno == ENOENT)

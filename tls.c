@@ -120,8 +120,8 @@ wipe(gnutls_datum_t *data)
 static bool
 differ(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key)
 {
-	unsigned char	 a[KEY_ID_SIZE], b[KEY_ID_SIZE];
-	size_t		 alen = sizeof(a), blen = sizeof(b);
+	unsigned char a[KEY_ID_SIZE], b[KEY_ID_SIZE];
+	size_t alen = sizeof(a), blen = sizeof(b);
 
 	return gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA1, a,
 	    &alen) != 0 || gnutls_x509_privkey_get_key_id(key,
@@ -132,7 +132,7 @@ differ(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key)
 static const char *
 validity(gnutls_x509_crt_t crt)
 {
-	time_t	 now = time(NULL);
+	time_t now = time(NULL);
 
 	if (gnutls_x509_crt_get_expiration_time(crt) < now)
 		return "has expired";
@@ -145,8 +145,8 @@ static int
 load_chain(const char *path, gnutls_x509_crt_t *chain, unsigned *count,
     char *err, size_t size)
 {
-	gnutls_datum_t	 data;
-	int		 rc;
+	gnutls_datum_t data;
+	int rc;
 
 	if (load_file("tls-cert", path, &data, err, size) == -1)
 		return -1;
@@ -165,8 +165,8 @@ load_chain(const char *path, gnutls_x509_crt_t *chain, unsigned *count,
 static int
 load_key(const char *path, gnutls_x509_privkey_t *key, char *err, size_t size)
 {
-	gnutls_datum_t	 data;
-	int		 rc;
+	gnutls_datum_t data;
+	int rc;
 
 	if (load_file("tls-key", path, &data, err, size) == -1)
 		return -1;
@@ -197,9 +197,9 @@ load_pair(gnutls_certificate_credentials_t credentials, const char *cert,
 {
 	gnutls_x509_crt_t chain[CHAIN_MAX];
 	gnutls_x509_privkey_t key;
-	const char	*why = NULL;
-	unsigned	 count = CHAIN_MAX;
-	int		 rc;
+	const char *why = NULL;
+	unsigned count = CHAIN_MAX;
+	int rc;
 
 	if (load_chain(cert, chain, &count, err, size) == -1)
 		return -1;
@@ -228,8 +228,8 @@ static int
 load_client_ca(gnutls_certificate_credentials_t credentials, const char *path,
     char *err, size_t size)
 {
-	gnutls_datum_t	 data;
-	int		 rc;
+	gnutls_datum_t data;
+	int rc;
 
 	if (load_file("tls-client-ca", path, &data, err, size) == -1)
 		return -1;
@@ -265,8 +265,8 @@ static int
 set_priority(gnutls_session_t session, const struct settings *s, char *err,
     size_t size)
 {
-	const char	*at = "";
-	int		 rc;
+	const char *at = "";
+	int rc;
 
 	rc = gnutls_priority_set_direct(session, priority_of(s), &at);
 	if (rc == 0)
@@ -278,8 +278,8 @@ static int
 load_credentials(struct tls *t, const struct settings *s, char *err,
     size_t size)
 {
-	size_t	 i;
-	int	 rc;
+	size_t i;
+	int rc;
 
 	rc = gnutls_certificate_allocate_credentials(&t->credentials);
 	if (rc != 0)
@@ -302,7 +302,7 @@ load_credentials(struct tls *t, const struct settings *s, char *err,
 static void
 start_tickets(struct tls *t, const char *path, char *err, size_t size)
 {
-	gnutls_datum_t	 data;
+	gnutls_datum_t data;
 
 	if (load_ticket_key(path, &data, err, size) == -1)
 		return;
@@ -315,8 +315,8 @@ static int
 start_session(struct tls *t, const struct settings *s, char *err, size_t size)
 {
 	static unsigned char alpn[] = "smtp";
-	gnutls_datum_t	 protocol = { alpn, sizeof(alpn) - 1 };
-	int		 rc;
+	gnutls_datum_t protocol = { alpn, sizeof(alpn) - 1 };
+	int rc;
 
 	rc = gnutls_init(&t->session, GNUTLS_SERVER |
 	    GNUTLS_NO_AUTO_SEND_TICKET | GNUTLS_NO_SIGNAL);
@@ -346,7 +346,7 @@ start_session(struct tls *t, const struct settings *s, char *err, size_t size)
 static void *
 tls_open(const struct settings *s, char *err, size_t size)
 {
-	struct tls	*t = &tls;
+	struct tls *t = &tls;
 
 	if (size > 0)
 		err[0] = '\0';
@@ -384,7 +384,7 @@ emit(struct tls *t, const void *data, size_t len)
 static int
 flush(struct tls *t)
 {
-	size_t	 len = t->out_len;
+	size_t len = t->out_len;
 
 	t->out_len = 0;
 	return emit(t, t->out, len);
@@ -410,7 +410,7 @@ put(struct tls *t, const void *data, size_t len)
 static ssize_t
 wire_error(struct tls *t, int error)
 {
-	bool	 last_word = error == ETIMEDOUT || error == ETIME ||
+	bool last_word = error == ETIMEDOUT || error == ETIME ||
 	    error == EINTR;
 
 	end(t, error);
@@ -426,9 +426,9 @@ wire_error(struct tls *t, int error)
 static ssize_t
 wire_push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int count)
 {
-	struct tls	*t = ptr;
-	ssize_t		 total = 0;
-	int		 i;
+	struct tls *t = ptr;
+	ssize_t total = 0;
+	int i;
 
 	for (i = 0; i < count; i++) {
 		if (put(t, iov[i].iov_base, iov[i].iov_len) == -1)
@@ -442,9 +442,9 @@ wire_push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int count)
 static ssize_t
 wire_pull(gnutls_transport_ptr_t ptr, void *data, size_t size)
 {
-	struct tls	*t = ptr;
-	size_t		 len;
-	ssize_t		 n;
+	struct tls *t = ptr;
+	size_t len;
+	ssize_t n;
 
 	if (t->in_start == t->in_end) {
 		if (t->ended || flush(t) == -1)
@@ -481,7 +481,7 @@ static const struct {
 static const char *
 fault(unsigned status)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		if (status & faults[i].bit)
@@ -498,8 +498,8 @@ static int
 copy_subject(char *to, size_t size, const gnutls_datum_t *from)
 {
 	static const char hex[] = "0123456789ABCDEF";
-	size_t		 i, n = 0;
-	unsigned char	 c;
+	size_t i, n = 0;
+	unsigned char c;
 
 	for (i = 0; i < from->size && n + 3 < size; i++) {
 		c = from->data[i];
@@ -519,8 +519,8 @@ copy_subject(char *to, size_t size, const gnutls_datum_t *from)
 static void
 get_name(struct tls *t, gnutls_x509_crt_t crt)
 {
-	size_t	 size = sizeof(t->name), none = 0;
-	int	 rc;
+	size_t size = sizeof(t->name), none = 0;
+	int rc;
 
 	rc = gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0,
 	    0, t->name, &size);
@@ -534,8 +534,8 @@ static int
 get_subject(struct tls *t, const gnutls_datum_t *peer)
 {
 	gnutls_x509_crt_t crt;
-	gnutls_datum_t	 dn;
-	int		 rc = -1;
+	gnutls_datum_t dn;
+	int rc = -1;
 
 	if (gnutls_x509_crt_init(&crt) != 0)
 		return -1;
@@ -561,8 +561,8 @@ verify_client(struct tls *t)
 	gnutls_typed_vdata_st data = { GNUTLS_DT_KEY_PURPOSE_OID, purpose,
 	    0 };
 	const gnutls_datum_t *peer;
-	unsigned	 count, status = 0;
-	int		 rc;
+	unsigned count, status = 0;
+	int rc;
 
 	peer = gnutls_certificate_get_peers(t->session, &count);
 	if (!t->client_wanted || peer == NULL || count == 0)
@@ -628,7 +628,7 @@ fail(struct tls *t, int rc)
 static void
 explain(struct tls *t, int rc, char *err, size_t size)
 {
-	const char	*alert;
+	const char *alert;
 
 	if (t->ended)
 		snprintf(err, size, "%s", strerror(t->error));
@@ -645,7 +645,7 @@ explain(struct tls *t, int rc, char *err, size_t size)
 static int
 negotiate(struct tls *t)
 {
-	int	 rc, warnings = 0;
+	int rc, warnings = 0;
 
 	do
 		rc = gnutls_handshake(t->session);
@@ -685,8 +685,8 @@ tls_handshake(void *arg, ssize_t (*rd)(void *, size_t),
     int (*wr)(const void *, size_t), struct tls_info *info, char *err,
     size_t size)
 {
-	struct tls	*t = arg;
-	int		 rc;
+	struct tls *t = arg;
+	int rc;
 
 	t->read = rd;
 	t->write = wr;
@@ -720,7 +720,7 @@ again(struct tls *t, ssize_t rc)
 static void
 tls_close(void *arg)
 {
-	struct tls	*t = arg;
+	struct tls *t = arg;
 
 	end(t, EPIPE);
 	if (t->mute)
@@ -734,8 +734,8 @@ tls_close(void *arg)
 static ssize_t
 tls_read(void *arg, void *data, size_t size)
 {
-	struct tls	*t = arg;
-	ssize_t		 n;
+	struct tls *t = arg;
+	ssize_t n;
 
 	if (!t->ended) {
 		do
@@ -756,9 +756,9 @@ tls_read(void *arg, void *data, size_t size)
 static int
 tls_write(void *arg, const void *data, size_t len)
 {
-	struct tls	*t = arg;
-	const char	*p = data;
-	ssize_t		 n;
+	struct tls *t = arg;
+	const char *p = data;
+	ssize_t n;
 
 	while (len > 0 && !t->mute) {
 		n = gnutls_record_send(t->session, p, len);
@@ -782,9 +782,9 @@ tls_write(void *arg, const void *data, size_t len)
 static int
 tls_binding(void *arg, unsigned char *to, size_t size)
 {
-	struct tls	*t = arg;
-	gnutls_datum_t	 data;
-	int		 len;
+	struct tls *t = arg;
+	gnutls_datum_t data;
+	int len;
 
 	if (gnutls_protocol_get_version(t->session) != GNUTLS_TLS1_3 &&
 	    !gnutls_session_ext_master_secret_status(t->session))
@@ -804,7 +804,7 @@ tls_binding(void *arg, unsigned char *to, size_t size)
 static int
 check_private(const char *setting, const char *path)
 {
-	struct stat	 st;
+	struct stat st;
 
 	if (stat(path, &st) == -1 || (st.st_mode & S_IROTH) == 0)
 		return 0;
@@ -825,8 +825,8 @@ static int
 check_pair(const char *cert, const char *key)
 {
 	gnutls_certificate_credentials_t credentials;
-	char	 err[REASON_MAX];
-	int	 bad;
+	char err[REASON_MAX];
+	int bad;
 
 	if (gnutls_certificate_allocate_credentials(&credentials) != 0)
 		errx(71, "out of memory");
@@ -840,8 +840,8 @@ static int
 check_client_ca(const char *path)
 {
 	gnutls_certificate_credentials_t credentials;
-	char	 err[REASON_MAX];
-	int	 bad;
+	char err[REASON_MAX];
+	int bad;
 
 	if (gnutls_certificate_allocate_credentials(&credentials) != 0)
 		errx(71, "out of memory");
@@ -854,8 +854,8 @@ check_client_ca(const char *path)
 static int
 check_ticket_key(const char *path)
 {
-	gnutls_datum_t	 data;
-	char		 err[REASON_MAX];
+	gnutls_datum_t data;
+	char err[REASON_MAX];
 
 	if (load_ticket_key(path, &data, err, sizeof(err)) == -1)
 		return check_result(-1, err);
@@ -867,8 +867,8 @@ static int
 check_priority(const struct settings *s)
 {
 	gnutls_session_t session;
-	char	 err[REASON_MAX];
-	int	 bad;
+	char err[REASON_MAX];
+	int bad;
 
 	if (gnutls_init(&session, GNUTLS_SERVER) != 0)
 		errx(71, "out of memory");
@@ -880,8 +880,8 @@ check_priority(const struct settings *s)
 static int
 tls_check(const struct settings *s)
 {
-	size_t	 i;
-	int	 bad = 0;
+	size_t i;
+	int bad = 0;
 
 	for (i = 0; i < TLS_CERTS_MAX && s->tls_cert[i] != NULL; i++)
 		bad += check_pair(s->tls_cert[i], s->tls_key[i]);

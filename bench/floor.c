@@ -40,7 +40,7 @@ flush(void)
 static void
 reply(const char *text)
 {
-	size_t	 len = strlen(text);
+	size_t len = strlen(text);
 
 	if (len > sizeof(f.out) - f.out_len)
 		flush();
@@ -52,7 +52,7 @@ reply(const char *text)
 static void
 fill(size_t keep)
 {
-	ssize_t	 n;
+	ssize_t n;
 
 	flush();
 	memmove(f.in, f.in + f.start + f.len - keep, keep);
@@ -76,8 +76,8 @@ keep(int fd, const char *p, size_t len)
 static void
 body(int fd)
 {
-	char	*end;
-	size_t	 old = 0;
+	char *end;
+	size_t old = 0;
 
 	for (;;) {
 		end = memmem(f.in + f.start, f.len, "\r\n.\r\n", 5);
@@ -96,8 +96,8 @@ body(int fd)
 static void
 message(void)
 {
-	char	 tmp[512], new[512];
-	int	 fd, dir;
+	char tmp[512], new[512];
+	int fd, dir;
 
 	f.messages++;
 	snprintf(tmp, sizeof(tmp), "%s/tmp/%d.%u", f.dir, getpid(), f.messages);
@@ -137,7 +137,7 @@ command(const char *line)
 int
 main(int argc, char **argv)
 {
-	char	*line, *end;
+	char *line, *end;
 
 	f.dir = argc > 1 ? argv[1] : ".";
 	f.sync = argc > 2;

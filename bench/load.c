@@ -45,7 +45,7 @@ static struct {
 static void
 send_all(const char *p, size_t len)
 {
-	ssize_t	 n;
+	ssize_t n;
 
 	for (; len > 0; p += n, len -= (size_t)n)
 		if ((n = write(l.fd, p, len)) <= 0)
@@ -56,10 +56,10 @@ send_all(const char *p, size_t len)
 static void
 expect(void)
 {
-	static char	 buf[4096];
-	size_t		 len = 0;
-	ssize_t		 n;
-	char		*last;
+	static char buf[4096];
+	size_t len = 0;
+	ssize_t n;
+	char *last;
 
 	do {
 		n = read(l.fd, buf + len, sizeof(buf) - 1 - len);
@@ -95,9 +95,9 @@ message(void)
 static unsigned long
 proc(const char *file, const char *prefix)
 {
-	char		 path[64], line[256];
-	unsigned long	 sum = 0;
-	FILE		*f;
+	char path[64], line[256];
+	unsigned long sum = 0;
+	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)l.pid, file);
 	if ((f = fopen(path, "r")) == NULL)
@@ -112,7 +112,7 @@ proc(const char *file, const char *prefix)
 static void
 start(char **argv)
 {
-	int	 sv[2];
+	int sv[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
 		err(1, "socketpair");
@@ -132,9 +132,9 @@ start(char **argv)
 static double
 session(struct cost *c, bool look)
 {
-	struct rusage	 ru;
-	unsigned	 i;
-	int		 status;
+	struct rusage ru;
+	unsigned i;
+	int status;
 
 	start(c->command);
 	expect();
@@ -159,7 +159,7 @@ session(struct cost *c, bool look)
 static double
 now(void)
 {
-	struct timespec	 ts;
+	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
@@ -168,8 +168,8 @@ now(void)
 static void
 measure(struct cost *c, bool last)
 {
-	double		 begin, cpu = 0, wall;
-	unsigned	 i;
+	double begin, cpu = 0, wall;
+	unsigned i;
 
 	begin = now();
 	for (i = 0; i < l.sessions; i++)
@@ -185,7 +185,7 @@ measure(struct cost *c, bool last)
 static void
 make_text(void)
 {
-	size_t	 n, line = strlen(LINE);
+	size_t n, line = strlen(LINE);
 
 	if ((l.text = malloc(l.size + 256)) == NULL)
 		err(1, NULL);
@@ -199,7 +199,7 @@ make_text(void)
 static void
 print(const char *name, const struct cost *c)
 {
-	double	 operations = l.messages > 0 ? l.messages : 1;
+	double operations = l.messages > 0 ? l.messages : 1;
 
 	printf("%-28s %-7s %10.3f %10.0f %8lu %8lu\n", l.what, name,
 	    c->cpu * 1e3, operations / c->wall, c->peak, c->private);
@@ -223,9 +223,9 @@ number(const char *s)
 int
 main(int argc, char **argv)
 {
-	struct cost	 ours = { 0 }, theirs = { 0 };
-	unsigned	 i;
-	int		 n;
+	struct cost ours = { 0 }, theirs = { 0 };
+	unsigned i;
+	int n;
 
 	for (n = 7; n < argc && strcmp(argv[n], "--") != 0; n++)
 		;

@@ -62,9 +62,9 @@ session_helo(const struct session *s)
 static void
 proxy(const unsigned char *s, size_t len)
 {
-	struct proxy_header	 h;
-	size_t			 have = 0;
-	int			 need;
+	struct proxy_header h;
+	size_t have = 0;
+	int need;
 
 	while ((need = proxy_need(s, have)) > 0) {
 		CHECK(have + need <= PROXY_MAX);
@@ -82,8 +82,8 @@ proxy(const unsigned char *s, size_t len)
 static void
 answer(const char *s, size_t len, bool utf8)
 {
-	static struct policy_answer	 a;
-	const char			*p;
+	static struct policy_answer a;
+	const char *p;
 
 	policy_parse(s, len, utf8, &a);
 	CHECK(a.fault == NULL || a.verdict.kind == SESSION_ACCEPT);
@@ -103,11 +103,11 @@ answer(const char *s, size_t len, bool utf8)
 static void
 recipients(const char *s, size_t len)
 {
-	static struct connection	 c;
-	static char			 list[32], delimiter[] = "+-";
-	static int			 fd = -1;
-	const char			*end = memchr(s, '\n', len);
-	char				 path[SESSION_PATH_MAX + 1];
+	static struct connection c;
+	static char list[32], delimiter[] = "+-";
+	static int fd = -1;
+	const char *end = memchr(s, '\n', len);
+	char path[SESSION_PATH_MAX + 1];
 
 	if (fd == -1) {
 		fd = memfd_create("list", 0);
@@ -129,7 +129,7 @@ recipients(const char *s, size_t len)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	char	*s;
+	char *s;
 
 	if (len == 0)
 		return 0;

@@ -55,8 +55,8 @@ fail(const char *what, int line)
 static void
 add(struct text *t, const char *p, size_t n)
 {
-	if (n > sizeof t->p - t->len)
-		n = sizeof t->p - t->len;
+	if (n > sizeof(t->p) - t->len)
+		n = sizeof(t->p) - t->len;
 	memcpy(t->p + t->len, p, n);
 	t->len += n;
 }
@@ -69,10 +69,10 @@ trace(struct run *r, const char *fmt, ...)
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(line, sizeof line, fmt, ap);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	add(&r->trace, line, (size_t)n < sizeof line ? (size_t)n :
-	    sizeof line - 1);
+	add(&r->trace, line, (size_t)n < sizeof(line) ? (size_t)n :
+	    sizeof(line) - 1);
 }
 
 /* Some are refused, so that both ways are seen: by length, always alike. */
@@ -455,7 +455,7 @@ main(int argc, char **argv)
 			perror(argv[i]);
 			return 1;
 		}
-		n = fread(input, 1, sizeof input, f);
+		n = fread(input, 1, sizeof(input), f);
 		fclose(f);
 		LLVMFuzzerTestOneInput((unsigned char *)input, n);
 		if (has_starttls(input, n))

@@ -69,7 +69,7 @@ read_environment(void)
 {
 	char path[64];
 
-	snprintf(path, sizeof path, "/proc/%d/environ", (int)getppid());
+	snprintf(path, sizeof(path), "/proc/%d/environ", (int)getppid());
 	return open(path, O_RDONLY);
 }
 
@@ -160,7 +160,7 @@ connect_tcp(void)
 	to.sin_port = htons((unsigned short)target.port);
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	return fd == -1 ? -1 :
-	    connect(fd, (struct sockaddr *)&to, sizeof to);
+	    connect(fd, (struct sockaddr *)&to, sizeof(to));
 }
 
 static int
@@ -169,7 +169,7 @@ listen_tcp(void)
 	struct sockaddr_in at = { .sin_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	return fd == -1 ? -1 : bind(fd, (struct sockaddr *)&at, sizeof at);
+	return fd == -1 ? -1 : bind(fd, (struct sockaddr *)&at, sizeof(at));
 }
 
 static int
@@ -213,7 +213,7 @@ make_thread(void)
 {
 	static char stack[16384];
 
-	return clone(thread_entry, stack + sizeof stack,
+	return clone(thread_entry, stack + sizeof(stack),
 	    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD,
 	    NULL);
 }
@@ -387,8 +387,8 @@ attack(void)
 {
 	size_t i;
 
-	snprintf(target.made, sizeof target.made, "%s/made", target.dir);
-	for (i = 0; i < sizeof attempts / sizeof attempts[0]; i++) {
+	snprintf(target.made, sizeof(target.made), "%s/made", target.dir);
+	for (i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
 		if (strncmp(attempts[i].name, "other", 5) == 0 &&
 		    !runner_active())
 			continue;
@@ -418,7 +418,7 @@ __wrap_session_input(struct session *s, const char *p, size_t n)
 {
 	char line[600];
 
-	if (n >= sizeof line || n < 6 || memcmp(p, "ATTACK", 6) != 0)
+	if (n >= sizeof(line) || n < 6 || memcmp(p, "ATTACK", 6) != 0)
 		return __real_session_input(s, p, n);
 	memcpy(line, p, n);
 	line[n] = '\0';

@@ -61,7 +61,7 @@ static struct {
 static int
 what_of(const char *s)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < sizeof(whats) / sizeof(whats[0]); i++)
 		if (strcmp(whats[i].name, s) == 0)
@@ -72,7 +72,7 @@ what_of(const char *s)
 static size_t
 call_of(const char *s)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < CALLS; i++)
 		if (strcmp(calls[i], s) == 0)
@@ -83,10 +83,10 @@ call_of(const char *s)
 static void
 read_rules(void)
 {
-	const char	*p = getenv("FAIL");
-	char		 call[20], what[20];
-	int		 len, number;
-	size_t		 i;
+	const char *p = getenv("FAIL");
+	char call[20], what[20];
+	int len, number;
+	size_t i;
 
 	f.ready = 1;
 	for (; p != NULL && *p != '\0'; p += len + (p[len] == ',')) {
@@ -110,7 +110,7 @@ die(void)
 static int
 turn(const char *name)
 {
-	size_t	 i = call_of(name);
+	size_t i = call_of(name);
 
 	if (!f.ready)
 		read_rules();
@@ -126,8 +126,8 @@ turn(const char *name)
 static long
 call(const char *name, long number, long a, long b, long c, long d, long e)
 {
-	int	 what = turn(name);
-	long	 n;
+	int what = turn(name);
+	long n;
 
 	if (what != 0 && what < SHORT) {
 		errno = what;
@@ -144,7 +144,7 @@ call(const char *name, long number, long a, long b, long c, long d, long e)
 ssize_t
 write(int fd, const void *p, size_t n)
 {
-	struct stat	 st;
+	struct stat st;
 
 	if (fd <= STDERR_FILENO || fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
 		return syscall(SYS_write, fd, p, n);
@@ -215,7 +215,7 @@ kill(pid_t pid, int signal)
 static int
 open_at(int dir, const char *name, int flags, mode_t mode)
 {
-	const char	*what;
+	const char *what;
 
 	if ((flags & O_TMPFILE) == O_TMPFILE)
 		what = "unnamed";
@@ -229,8 +229,8 @@ open_at(int dir, const char *name, int flags, mode_t mode)
 int
 openat(int dir, const char *name, int flags, ...)
 {
-	va_list	 ap;
-	mode_t	 mode;
+	va_list ap;
+	mode_t mode;
 
 	va_start(ap, flags);
 	mode = va_arg(ap, mode_t);
@@ -241,8 +241,8 @@ openat(int dir, const char *name, int flags, ...)
 int
 open(const char *name, int flags, ...)
 {
-	va_list	 ap;
-	mode_t	 mode;
+	va_list ap;
+	mode_t mode;
 
 	va_start(ap, flags);
 	mode = va_arg(ap, mode_t);
@@ -261,7 +261,7 @@ posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *a,
 			    const posix_spawnattr_t *, char *const [],
 			    char *const []);
 	} real = { dlsym(RTLD_NEXT, "posix_spawnp") };
-	int	 what = turn("posix_spawnp");
+	int what = turn("posix_spawnp");
 
 	return what != 0 ? what :
 	    real.function(pid, file, a, attr, argv, env);

@@ -16,8 +16,8 @@
 static void
 feed(int fd)
 {
-	int	 c;
-	char	 octet;
+	int c;
+	char octet;
 
 	while ((c = getchar()) != EOF) {
 		octet = (char)c;
@@ -29,8 +29,8 @@ feed(int fd)
 int
 main(int argc, char **argv)
 {
-	int	 fds[2], status;
-	pid_t	 pid;
+	int fds[2], status;
+	pid_t pid;
 
 	if (argc < 2)
 		errx(1, "usage: octets command [argument ...]");

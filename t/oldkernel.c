@@ -28,7 +28,7 @@ main(int argc, char **argv)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
 	};
-	struct sock_fprog program = { sizeof code / sizeof code[0], code };
+	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
 
 	if (argc < 2)
 		errx(1, "usage: oldkernel PROGRAM [ARGUMENT ...]");

@@ -103,7 +103,7 @@ on_helo(void *arg, const char *name)
 static struct session_verdict
 on_mail(void *arg, const struct session_mail *m)
 {
-	char	 line[1024];
+	char line[1024];
 
 	snprintf(line, sizeof(line), "%s size=%llu body=%d utf8=%d auth=%s "
 	    "ret=%s envid=%s priority=%d", m->path,
@@ -133,7 +133,7 @@ on_data(void *arg)
 static void
 on_body(void *arg, const char *p, size_t n)
 {
-	struct run	*r = arg;
+	struct run *r = arg;
 
 	add(&r->body, p, n);
 }
@@ -141,9 +141,9 @@ on_body(void *arg, const char *p, size_t n)
 static struct session_verdict
 on_end(void *arg, uint64_t size, unsigned recipient)
 {
-	struct run	*r = arg;
-	char		 line[64];
-	bool		 bad;
+	struct run *r = arg;
+	char line[64];
+	bool bad;
 
 	snprintf(line, sizeof(line), "%llu for %u", (unsigned long long)size,
 	    recipient);
@@ -158,7 +158,7 @@ on_end(void *arg, uint64_t size, unsigned recipient)
 static void
 on_reset(void *arg)
 {
-	struct run	*r = arg;
+	struct run *r = arg;
 
 	note(r, "reset", "");
 	r->body.len = 0;
@@ -181,8 +181,8 @@ on_mechanisms(void *arg)
 static struct session_verdict
 on_auth(void *arg, struct session_sasl *x)
 {
-	struct run	*r = arg;
-	bool		 right = x->input_len == 2 &&
+	struct run *r = arg;
+	bool right = x->input_len == 2 &&
 	    memcmp(x->input, "ok", 2) == 0;
 
 	note(r, "auth", x->mechanism);
@@ -225,8 +225,8 @@ static const struct session_hooks hooks = {
 static void
 drain(struct run *r, struct session *s)
 {
-	const char	*p;
-	size_t		 n = session_output(s, &p);
+	const char *p;
+	size_t n = session_output(s, &p);
 
 	if (r->slowly && n > 1)
 		n = 1;
@@ -248,8 +248,8 @@ decide(struct run *r, struct session *s)
 static bool
 feed(struct run *r, struct session *s, const char *p, size_t len)
 {
-	char	*copy = malloc(len > 0 ? len : 1);	/* for the sanitizer */
-	size_t	 used = 0;
+	char *copy = malloc(len > 0 ? len : 1);	/* for the sanitizer */
+	size_t used = 0;
 
 	if (copy == NULL)
 		err(2, NULL);
@@ -271,7 +271,7 @@ feed(struct run *r, struct session *s, const char *p, size_t len)
 static void
 finish(struct run *r, struct session *s)
 {
-	const char	*p;
+	const char *p;
 
 	session_hangup(s);
 	while (session_output(s, &p) > 0)
@@ -282,7 +282,7 @@ finish(struct run *r, struct session *s)
 static size_t
 piece(size_t left, size_t at, unsigned *seed)
 {
-	size_t	 n = at;
+	size_t n = at;
 
 	if (*seed != 0) {
 		*seed = *seed * 1103515245 + 12345;
@@ -295,9 +295,9 @@ static struct run
 run(const struct text *in, size_t first, size_t then, unsigned seed,
     unsigned mode)
 {
-	static struct session	 s;
-	struct run		 r = { .late = mode & 1, .slowly = mode & 2 };
-	size_t			 i, n;
+	static struct session s;
+	struct run r = { .late = mode & 1, .slowly = mode & 2 };
+	size_t i, n;
 
 	memset(&s, 0xa5, sizeof(s));
 	session_init(&s, &config, &hooks, &r);
@@ -336,9 +336,9 @@ compare(const struct run *want, struct run r, const char *how, size_t n,
 static void
 slurp(const char *path, struct text *t)
 {
-	char	 buf[4096];
-	FILE	*f = fopen(path, "r");
-	size_t	 n;
+	char buf[4096];
+	FILE *f = fopen(path, "r");
+	size_t n;
 
 	if (f == NULL)
 		err(2, "%s", path);
@@ -350,11 +350,11 @@ slurp(const char *path, struct text *t)
 int
 main(int argc, char **argv)
 {
-	struct text	 in = { NULL, 0, 0 };
-	struct run	 want;
-	unsigned	 mode, seed;
-	size_t		 at;
-	int		 ch;
+	struct text in = { NULL, 0, 0 };
+	struct run want;
+	unsigned mode, seed;
+	size_t at;
+	int ch;
 
 	while ((ch = getopt(argc, argv, "ln")) != -1) {
 		config.lmtp |= ch == 'l';

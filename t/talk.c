@@ -74,7 +74,7 @@ static struct {
 static void
 fail(const char *fmt, ...)
 {
-	va_list	 ap;
+	va_list ap;
 
 	fflush(stdout);
 	fprintf(stderr, "talk: line %u: ", t.line);
@@ -90,7 +90,7 @@ fail(const char *fmt, ...)
 static void
 fail_tls(const char *what)
 {
-	const char	*why;
+	const char *why;
 
 	why = ERR_reason_error_string(ERR_peek_last_error());
 	fail("%s: %s", what, why != NULL ? why : "connection lost");
@@ -101,7 +101,7 @@ fail_tls(const char *what)
 static int
 start(char **argv)
 {
-	int	 fd, sv[2];
+	int fd, sv[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
 		err(1, "socketpair");
@@ -125,7 +125,7 @@ start(char **argv)
 static void
 bind_from(int fd, int family)
 {
-	struct addrinfo	 hints = { .ai_family = family,
+	struct addrinfo hints = { .ai_family = family,
 	    .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST }, *ai;
 
 	if (getaddrinfo(t.from, NULL, &hints, &ai) != 0 ||
@@ -137,8 +137,8 @@ bind_from(int fd, int family)
 static int
 dial(const char *host, const char *port)
 {
-	struct addrinfo	 hints = { .ai_socktype = SOCK_STREAM }, *ai, *p;
-	int		 error, fd, on = 1;
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *ai, *p;
+	int error, fd, on = 1;
 
 	if ((error = getaddrinfo(host, port, &hints, &ai)) != 0)
 		errx(1, "%s %s: %s", host, port, gai_strerror(error));
@@ -161,7 +161,7 @@ dial(const char *host, const char *port)
 static int
 new_session(SSL *ssl, SSL_SESSION *session)
 {
-	FILE	*f;
+	FILE *f;
 
 	(void)ssl;
 	if ((f = fopen(t.session, "w")) == NULL)
@@ -174,7 +174,7 @@ new_session(SSL *ssl, SSL_SESSION *session)
 static SSL_CTX *
 tls_context(void)
 {
-	SSL_CTX	*ctx;
+	SSL_CTX *ctx;
 
 	if ((ctx = SSL_CTX_new(TLS_client_method())) == NULL)
 		fail_tls("SSL_CTX_new");
@@ -203,8 +203,8 @@ tls_context(void)
 static void
 tls_resume(void)
 {
-	SSL_SESSION	*session;
-	FILE		*f;
+	SSL_SESSION *session;
+	FILE *f;
 
 	if (t.session == NULL || (f = fopen(t.session, "r")) == NULL)
 		return;
@@ -218,9 +218,9 @@ tls_resume(void)
 static void
 tls_prepare(void)
 {
-	unsigned char	 alpn[256];
-	size_t		 len;
-	SSL_CTX		*ctx;
+	unsigned char alpn[256];
+	size_t len;
+	SSL_CTX *ctx;
 
 	if (t.ssl != NULL)
 		fail("TLS is up already");
@@ -270,8 +270,8 @@ tls_refused(void)
 static void
 wait_input(void)
 {
-	struct pollfd	 pfd = { .fd = t.fd, .events = POLLIN };
-	int		 n;
+	struct pollfd pfd = { .fd = t.fd, .events = POLLIN };
+	int n;
 
 	if (t.ssl != NULL && SSL_has_pending(t.ssl))
 		return;
@@ -287,8 +287,8 @@ wait_input(void)
 static bool
 fill(void)
 {
-	ssize_t	 n;
-	size_t	 room;
+	ssize_t n;
+	size_t room;
 
 	if (t.start > 0) {
 		memmove(t.buf, t.buf + t.start, t.len);
@@ -311,7 +311,7 @@ fill(void)
 static void
 send_piece(const char *p, size_t len)
 {
-	ssize_t	 n;
+	ssize_t n;
 
 	while (len > 0) {
 		if (t.ssl != NULL)
@@ -330,7 +330,7 @@ send_piece(const char *p, size_t len)
 static void
 send_all(const char *p, size_t len)
 {
-	size_t	 i;
+	size_t i;
 
 	if (t.fd == -1)
 		fail("closed already");
@@ -347,10 +347,10 @@ send_all(const char *p, size_t len)
 static size_t
 unescape(char *dst, const char *src)
 {
-	static const char	 from[] = "rn0t\\", to[] = "\r\n\0\t\\";
-	const char		*p;
-	char			*start = dst;
-	unsigned		 hex;
+	static const char from[] = "rn0t\\", to[] = "\r\n\0\t\\";
+	const char *p;
+	char *start = dst;
+	unsigned hex;
 
 	for (; *src != '\0'; src++) {
 		if (*src != '\\') {
@@ -371,7 +371,7 @@ unescape(char *dst, const char *src)
 static void
 do_line(char *arg)
 {
-	size_t	 len = strlen(arg);
+	size_t len = strlen(arg);
 
 	printf("> %s\n", arg);
 	memcpy(arg + len, "\r\n", 2);
@@ -388,9 +388,9 @@ do_octets(char *arg)
 static void
 do_repeat(char *arg)
 {
-	char	*block, *octets;
-	long	 n;
-	size_t	 len, fit, used = 0;
+	char *block, *octets;
+	long n;
+	size_t len, fit, used = 0;
 
 	printf("* %s\n", arg);
 	if ((n = strtol(arg, &octets, 10)) < 1 || *octets++ != ' ')
@@ -415,7 +415,7 @@ do_repeat(char *arg)
 static char *
 read_line(void)
 {
-	char	*line, *end;
+	char *line, *end;
 
 	while (t.len == 0 ||
 	    (end = memchr(t.buf + t.start, '\n', t.len)) == NULL)
@@ -436,7 +436,7 @@ read_line(void)
 static void
 match(const char *pattern, const char *text)
 {
-	regex_t	 re;
+	regex_t re;
 
 	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB | REG_NEWLINE) != 0)
 		fail("bad regex: %s", pattern);
@@ -448,10 +448,10 @@ match(const char *pattern, const char *text)
 static void
 do_reply(char *arg)
 {
-	static char	 text[65536];
-	char		*line, *pattern;
-	size_t		 len = 0;
-	bool		 more = true;
+	static char text[65536];
+	char *line, *pattern;
+	size_t len = 0;
+	bool more = true;
 
 	if (strlen(arg) < 3)
 		fail("no code");
@@ -520,7 +520,7 @@ do_close(char *arg)
 static void
 do_reset(char *arg)
 {
-	struct linger	 linger = { .l_onoff = 1, .l_linger = 0 };
+	struct linger linger = { .l_onoff = 1, .l_linger = 0 };
 
 	setsockopt(t.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	do_close(arg);
@@ -540,8 +540,8 @@ do_eof(char *arg)
 static void
 do_records(char *arg)
 {
-	const unsigned char	*p;
-	size_t			 len = 0;
+	const unsigned char *p;
+	size_t len = 0;
 
 	(void)arg;
 	for (;;) {
@@ -588,8 +588,8 @@ static const struct {
 static void
 play(char *line)
 {
-	char	*arg = line + strcspn(line, " ");
-	size_t	 i;
+	char *arg = line + strcspn(line, " ");
+	size_t i;
 
 	if (*arg != '\0')
 		*arg++ = '\0';
@@ -604,9 +604,9 @@ play(char *line)
 static void
 play_script(void)
 {
-	char	*line = NULL;
-	size_t	 size = 0;
-	ssize_t	 len;
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t len;
 
 	while ((len = getline(&line, &size, stdin)) != -1) {
 		t.line++;
@@ -626,7 +626,7 @@ play_script(void)
 static void
 finish(void)
 {
-	int	 status;
+	int status;
 
 	if (t.fd != -1)
 		close(t.fd);
@@ -670,7 +670,7 @@ option(const char *name, const char *arg)
 		{ "-session", &t.session }, { "-log", &t.log },
 		{ "-from", &t.from }
 	};
-	size_t	 i;
+	size_t i;
 
 	if (strcmp(name, "-wait") == 0 && arg != NULL) {
 		t.wait = atoi(arg);
@@ -687,7 +687,7 @@ option(const char *name, const char *arg)
 int
 main(int argc, char **argv)
 {
-	const char	*port;
+	const char *port;
 
 	signal(SIGPIPE, SIG_IGN);
 	for (argc--, argv++; argc > 0 && argv[0][0] == '-' &&

@@ -54,7 +54,7 @@ static const struct session_hooks hooks = {
 static const char *
 find(const void *where, size_t size, char **secrets)
 {
-	size_t	 i;
+	size_t i;
 
 	for (; *secrets != NULL; secrets++)
 		for (i = 0; i + WINDOW <= strlen(*secrets); i++)
@@ -67,7 +67,7 @@ static void
 check(const void *where, size_t size, char **secrets, const char *name,
     size_t at)
 {
-	const char	*left = find(where, size, secrets);
+	const char *left = find(where, size, secrets);
 
 	if (left != NULL)
 		errx(1, "%s: '%.*s' is left, cut at %zu", name, WINDOW, left,
@@ -78,9 +78,9 @@ check(const void *where, size_t size, char **secrets, const char *name,
 static bool
 feed(struct session *s, const char *p, size_t len, char **secrets, size_t at)
 {
-	char		*copy = malloc(len + 1);
-	const char	*out;
-	size_t		 used = 0, n;
+	char *copy = malloc(len + 1);
+	const char *out;
+	size_t used = 0, n;
 
 	if (copy == NULL)
 		err(2, NULL);
@@ -102,8 +102,8 @@ feed(struct session *s, const char *p, size_t len, char **secrets, size_t at)
 static void
 run(size_t len, size_t first, size_t then, char **secrets)
 {
-	static struct session	 s;
-	size_t			 i, n;
+	static struct session s;
+	size_t i, n;
 
 	memset(&s, 0, sizeof(s));
 	session_init(&s, &config, &hooks, NULL);
@@ -121,7 +121,7 @@ run(size_t len, size_t first, size_t then, char **secrets)
 int
 main(int argc, char **argv)
 {
-	size_t	 len = fread(input, 1, sizeof(input), stdin), at, step;
+	size_t len = fread(input, 1, sizeof(input), stdin), at, step;
 
 	if (argc < 2 || find(input, len, argv + 1) == NULL)
 		errx(2, "usage: wipe secret ... <transcript with them");

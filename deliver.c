@@ -202,7 +202,7 @@ deliver_start(struct connection *c)
 	delivery.state = WRITING;
 	/* A BINARYMIME message keeps its line ends: ours are to match. */
 	delivery.crlf = s->newline_crlf || c->body == SESSION_BODY_BINARY;
-	each = delivery.to_program && exec_each(s);
+	each = delivery.to_program && arguments_each(s);
 	put_header(c, 0, each ? 1 : c->recipients.count);
 	delivery.header_size = delivery.size;
 	return accepted;
@@ -328,7 +328,7 @@ hand_over(struct connection *c)
 		return spool_commit(fd) == -1 ? deliver_failed(errno) :
 		    accepted;
 	}
-	if (!exec_each(&c->settings))
+	if (!arguments_each(&c->settings))
 		return exec_run(c, delivery.fd, delivery.size, NULL, NULL);
 	return run_for_all(c);
 }
@@ -345,7 +345,7 @@ deliver_end(struct connection *c, unsigned recipient)
 		}
 	}
 	if (delivery.state == WRITTEN && c->settings.lmtp &&
-	    delivery.to_program && exec_each(&c->settings) &&
+	    delivery.to_program && arguments_each(&c->settings) &&
 	    recipient < c->recipients.count)
 		return run_for(c, recipient);
 	if (delivery.state == WRITTEN) {

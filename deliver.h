@@ -20,10 +20,28 @@ int	spool_check(const char *path);
 
 #define EXEC_GRACE	10000	/* ms for a program, from SIGTERM on */
 
+/* arguments.c: what a delivery program is told. */
+#define ENV_MAX		24
+struct arguments {
+	char		**argv;
+	char		*env[ENV_MAX + 1];
+	size_t		 env_len;
+};
+bool	arguments_each(const struct settings *);	/* a run a recipient? */
+/*
+ * recipient and dsn: of the one it is run for, or NULL for all of them.  False:
+ * out of memory; it is to be freed all the same.
+ */
+bool	arguments_make(struct arguments *, struct connection *, uint64_t size,
+	    const char *recipient, const char *dsn);
+void	arguments_free(struct arguments *);
+/* Could these be what arguments_make() made with these settings? */
+bool	arguments_allowed(const struct connection *, char *const *argv,
+	    size_t argc, char *const *env);
+
 /* exec.c: a program that takes the message on its standard input. */
 int	exec_create(void);	/* a file without a name; -1 */
-bool	exec_each(const struct settings *);	/* once a recipient? */
-/* recipient and dsn: of the one it is run for, or NULL for all of them. */
+/* recipient and dsn: as for arguments_make(). */
 struct session_verdict exec_run(struct connection *, int fd, uint64_t size,
 	    const char *recipient, const char *dsn);
 int	exec_check(const struct settings *);
@@ -38,9 +56,6 @@ int	exec_program(char **argv, char *const *env, int in, unsigned timeout,
 	    struct exec_result *);
 /* How many ms a run takes at most, being ended included. */
 int64_t	exec_longest(const struct settings *);
-/* Could these be what exec_run() made for this connection's settings? */
-bool	exec_allowed(const struct connection *, char *const *argv,
-	    size_t argc, char *const *env);
 
 /* runner.c: the process that does the two for a session in its sandbox. */
 bool	runner_active(void);

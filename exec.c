@@ -1,13 +1,12 @@
 /*
  * exec.c - a program that takes the message.
  *
- * No shell, no expansion: words of the settings file and whole arguments, an
- * environment made from nothing, the message in a file without a name as
- * standard input, no other descriptor of ours.  The child is started without a
- * copy of our memory (posix_spawn), in a session of its own, and is watched
- * with a deadline; its exit status is the verdict.
+ * No shell: what arguments.c makes, the message in a file without a name as
+ * standard input, and no other descriptor of ours.  The child is started
+ * without a copy of our memory (posix_spawn), in a session of its own, and is
+ * watched with a deadline; its exit status is the verdict.
  */
-#define _GNU_SOURCE	/* O_TMPFILE, pipe2(2), asprintf(3) */
+#define _GNU_SOURCE	/* O_TMPFILE, pipe2(2) */
 
 #include <sys/types.h>
 #include <sys/pidfd.h>
@@ -31,14 +30,11 @@
 #include "address.h"
 #include "deliver.h"
 
-#define ENV_MAX		24
 #define LOG_LINES	100	/* of standard error, for each run */
 #define LOG_LINE_MAX	500
 #define QMAIL_TEMPFAIL	111
 #define TICK		50	/* ms, where there are no pidfds */
 #define LOOK		1000	/* ms, between looks for SIGTERM */
-/* What the kernel takes as one variable is 32 pages; less its name. */
-#define VARIABLE_MAX	(32 * 4096 - 32)
 
 struct line {
 	char		 text[LOG_LINE_MAX + 1];
@@ -50,8 +46,7 @@ enum { OUT, ERR, PID, WATCHED };	/* in struct run's pollfds */
 
 struct run {
 	char		**argv;
-	char		*env[ENV_MAX + 1];
-	size_t		 env_len;
+	char *const	*env;
 	pid_t		 pid;
 	struct pollfd	 fds[WATCHED];
 	int		 status;
@@ -83,33 +78,6 @@ static const struct {
 	    "Delivery failed for now, try later" } },
 	{ -1, { SESSION_REFUSE, 554, "5.3.0", "Message refused" } }
 };
-
-static const char *const body_names[] = {
-	[SESSION_BODY_NONE] = "",
-	[SESSION_BODY_7BIT] = "7BIT",
-	[SESSION_BODY_8BIT] = "8BITMIME",
-	[SESSION_BODY_BINARY] = "BINARYMIME"
-};
-
-/* Besides PATH; what the runner lets through. */
-static const char *const env_names[] = {
-	"SENDER", "RECIPIENT", "RECIPIENTS", "REMOTE_ADDR", "REMOTE_PORT",
-	"HELO", "PROTOCOL", "AUTH_USER", "TLS_PROTOCOL", "TLS_CIPHER",
-	"TLS_CLIENT", "SESSION_ID", "MESSAGE_SIZE", "BODY", "SMTPUTF8",
-	"SENDER_AUTH", "MT_PRIORITY", "DSN_RET", "DSN_ENVID",
-	"DSN_NOTIFY", "DSN_ORCPT"
-};
-
-bool
-exec_each(const struct settings *s)
-{
-	size_t i;
-
-	for (i = 1; s->exec[i] != NULL; i++)
-		if (strcmp(s->exec[i], "{recipient}") == 0)
-			return true;
-	return false;
-}
 
 /* The message's file.  Not for keeps: no name, no fsync. */
 
@@ -155,206 +123,6 @@ exec_create(void)
 		errno = error;
 	}
 	return fd;
-}
-
-/* Arguments and environment. */
-
-static size_t
-count_words(char *const *words)
-{
-	size_t n;
-
-	for (n = 0; words[n] != NULL; n++)
-		;
-	return n;
-}
-
-static size_t
-add_recipients(char **argv, const struct recipients *r)
-{
-	char *p = r->text;
-	size_t i;
-
-	for (i = 0; i < r->count; i++) {
-		argv[i] = p;
-		p += strlen(p) + 1;
-	}
-	return r->count;
-}
-
-/* execve(2) promises not to change what it was declared to be able to. */
-static char *
-argument(const char *s)
-{
-	union { const char *in; char *out; } u = { s };
-
-	return u.out;
-}
-
-static char **
-make_argv(struct connection *c, const char *recipient)
-{
-	char *const	*words = c->settings.exec;
-	char **argv;
-	size_t i, n = 0;
-
-	argv = reallocarray(NULL, count_words(words) + c->recipients.count + 1,
-	    sizeof(*argv));
-	if (argv == NULL)
-		return NULL;
-	for (i = 0; words[i] != NULL; i++) {
-		if (strcmp(words[i], "{sender}") == 0)
-			argv[n++] = c->sender;
-		else if (strcmp(words[i], "{recipient}") == 0)
-			argv[n++] = argument(recipient);
-		else if (strcmp(words[i], "{recipients}") == 0)
-			n += add_recipients(argv + n, &c->recipients);
-		else
-			argv[n++] = words[i];
-	}
-	argv[n] = NULL;
-	return argv;
-}
-
-static bool
-env_set(struct run *r, const char *name, const char *value)
-{
-	char *p;
-
-	if (r->env_len == ENV_MAX ||
-	    asprintf(&p, "%s=%s", name, value != NULL ? value : "") == -1)
-		return false;
-	r->env[r->env_len++] = p;
-	r->env[r->env_len] = NULL;
-	return true;
-}
-
-enum part { WHOLE, BEFORE, AFTER };	/* the blank, in each string */
-
-/* One of a list on each line: nothing in it has a newline. */
-static bool
-env_list(struct run *r, const char *name, const struct recipients *list,
-    enum part part)
-{
-	const char *s = list->text;
-	size_t len, n = strlen(name);
-	unsigned i;
-	char *p;
-
-	if (r->env_len == ENV_MAX || (p = malloc(n + list->len + 2)) == NULL)
-		return false;
-	r->env[r->env_len++] = p;
-	r->env[r->env_len] = NULL;
-	memcpy(p, name, n);
-	p[n++] = '=';
-	for (i = 0; i < list->count; i++) {
-		len = part == WHOLE ? strlen(s) : strcspn(s, " ");
-		if (part == AFTER) {
-			s += len + 1;
-			len = strlen(s);
-		}
-		memcpy(p + n, s, len);
-		n += len;
-		p[n++] = '\n';
-		s += strlen(s) + 1;
-	}
-	p[list->count > 0 ? n - 1 : n] = '\0';
-	return true;
-}
-
-/*
- * Of the variables that grow with the recipients, which a run for each of them
- * does not have.  All of them and the arguments together are less than the
- * kernel takes, with any usual limit of the stack.
- */
-bool
-exec_room(const struct connection *c, const struct session_rcpt *r)
-{
-	size_t dsn = sizeof(" ");
-
-	if (c->settings.exec == NULL || c->recipients.count == 0 ||
-	    exec_each(&c->settings))
-		return true;
-	dsn += r->notify != NULL ? strlen(r->notify) : 0;
-	dsn += r->orcpt != NULL ? strlen(r->orcpt) : 0;
-	return c->recipients.len + strlen(r->path) + 1 <= VARIABLE_MAX &&
-	    (!c->settings.dsn || c->dsn.len + dsn <= VARIABLE_MAX);
-}
-
-/* What the client asked for, if it may ask. */
-static bool
-make_dsn_env(struct run *r, struct connection *c, const char *dsn)
-{
-	struct recipients one = { argument(dsn), 0, 0, 1 };
-	const struct recipients *list = &c->dsn;
-
-	if (!c->settings.dsn)
-		return true;
-	if (dsn != NULL) {
-		one.len = strlen(dsn) + 1;
-		list = &one;
-	}
-	return env_set(r, "DSN_RET", c->dsn_ret) &&
-	    env_set(r, "DSN_ENVID", c->dsn_envid) &&
-	    env_list(r, "DSN_NOTIFY", list, BEFORE) &&
-	    env_list(r, "DSN_ORCPT", list, AFTER);
-}
-
-static bool
-env_priority(struct run *r, const struct connection *c)
-{
-	char n[4];
-
-	if (!c->settings.mt_priority)
-		return true;
-	snprintf(n, sizeof(n), "%d", c->priority);
-	return env_set(r, "MT_PRIORITY", n);
-}
-
-static const char *
-program_search(void)
-{
-	const char *path = getenv("PATH");
-
-	return path != NULL ? path : _PATH_STDPATH;
-}
-
-/* Each is there in every run, empty if there is nothing to say. */
-static bool
-make_env(struct run *r, struct connection *c, uint64_t size,
-    const char *recipient)
-{
-	char octets[24];
-
-	snprintf(octets, sizeof(octets), "%llu", (unsigned long long)size);
-	return env_set(r, "PATH", program_search()) &&
-	    env_set(r, "SENDER", c->sender) &&
-	    (recipient != NULL ? env_set(r, "RECIPIENT", recipient) :
-	    env_list(r, "RECIPIENTS", &c->recipients, WHOLE)) &&
-	    env_set(r, "REMOTE_ADDR", c->addr) &&
-	    env_set(r, "REMOTE_PORT", c->port) &&
-	    env_set(r, "HELO", session_helo(&c->session)) &&
-	    env_set(r, "PROTOCOL", session_protocol(&c->session)) &&
-	    env_set(r, "AUTH_USER", c->user) &&
-	    env_set(r, "TLS_PROTOCOL", c->tls.protocol) &&
-	    env_set(r, "TLS_CIPHER", c->tls.cipher) &&
-	    env_set(r, "TLS_CLIENT", c->tls.client) &&
-	    env_set(r, "SESSION_ID", c->id) &&
-	    env_set(r, "MESSAGE_SIZE", octets) &&
-	    env_set(r, "BODY", body_names[c->body]) &&
-	    env_set(r, "SMTPUTF8", c->utf8 ? "yes" : "") &&
-	    env_set(r, "SENDER_AUTH", c->sender_auth) &&
-	    env_priority(r, c);
-}
-
-static void
-free_run(struct run *r)
-{
-	size_t i;
-
-	for (i = 0; i < r->env_len; i++)
-		free(r->env[i]);
-	free(r->argv);
 }
 
 static void
@@ -706,13 +474,11 @@ int
 exec_program(char **argv, char *const *env, int in, unsigned timeout,
     struct exec_result *result)
 {
-	struct run r = { .argv = argv, .fds = { [OUT] = { -1, POLLIN, 0 },
-	    [ERR] = { -1, POLLIN, 0 }, [PID] = { -1, POLLIN, 0 } } };
+	struct run r = { .argv = argv, .env = env, .fds = {
+	    [OUT] = { -1, POLLIN, 0 }, [ERR] = { -1, POLLIN, 0 },
+	    [PID] = { -1, POLLIN, 0 } } };
 	int error;
 
-	for (; env[r.env_len] != NULL && r.env_len < ENV_MAX; r.env_len++)
-		r.env[r.env_len] = env[r.env_len];
-	r.env[r.env_len] = NULL;
 	error = start_program(&r, in);
 	if (error == 0) {
 		if (!wait_for_end(&r, (int64_t)timeout * 1000))
@@ -726,80 +492,20 @@ exec_program(char **argv, char *const *env, int in, unsigned timeout,
 	return error;
 }
 
-/* The words of the settings, with any sender and recipients. */
-static bool
-argv_allowed(char *const *words, char *const *argv, size_t argc)
-{
-	size_t i, n, each, lists = 0;
-
-	n = count_words(words);
-	for (i = 0; i < n; i++)
-		lists += strcmp(words[i], "{recipients}") == 0;
-	each = lists > 0 && argc >= n - lists ? (argc - (n - lists)) / lists :
-	    0;
-	if (argc != n - lists + each * lists)
-		return false;
-	for (; *words != NULL; words++) {
-		if (strcmp(*words, "{recipients}") == 0) {
-			argv += each;
-			continue;
-		}
-		if (strcmp(*words, "{sender}") != 0 &&
-		    strcmp(*words, "{recipient}") != 0 &&
-		    strcmp(*words, *argv) != 0)
-			return false;
-		argv++;
-	}
-	return true;
-}
-
-/* One of ours; PATH as it is here. */
-static bool
-env_allowed(const char *variable)
-{
-	const char *value = strchr(variable, '=');
-	size_t i, len;
-
-	if (value == NULL)
-		return false;
-	len = (size_t)(value++ - variable);
-	if (len == 4 && strncmp(variable, "PATH", len) == 0)
-		return strcmp(value, program_search()) == 0;
-	for (i = 0; i < sizeof(env_names) / sizeof(env_names[0]); i++)
-		if (strlen(env_names[i]) == len &&
-		    strncmp(variable, env_names[i], len) == 0)
-			return true;
-	return false;
-}
-
-bool
-exec_allowed(const struct connection *c, char *const *argv, size_t argc,
-    char *const *env)
-{
-	if (c->settings.exec == NULL ||
-	    !argv_allowed(c->settings.exec, argv, argc))
-		return false;
-	for (; *env != NULL; env++)
-		if (!env_allowed(*env))
-			return false;
-	return true;
-}
-
 struct session_verdict
 exec_run(struct connection *c, int fd, uint64_t size, const char *recipient,
     const char *dsn)
 {
 	struct exec_result result;
-	struct run r = { .argv = make_argv(c, recipient) };
+	struct arguments a;
 	int error = ENOMEM;
 
-	if (r.argv != NULL && make_env(&r, c, size, recipient) &&
-	    make_dsn_env(&r, c, dsn))
+	if (arguments_make(&a, c, size, recipient, dsn))
 		error = runner_active() ?
-		    runner_run(r.argv, r.env, fd, &result) :
-		    exec_program(r.argv, r.env, fd, c->settings.timeout,
+		    runner_run(a.argv, a.env, fd, &result) :
+		    exec_program(a.argv, a.env, fd, c->settings.timeout,
 		    &result);
-	free_run(&r);
+	arguments_free(&a);
 	if (error != 0) {
 		log_error(error, "exec", c->settings.exec[0]);
 		return deliver_failed(0);

@@ -128,7 +128,7 @@ answer_run(int socket, struct connection *c, const struct request *r, int fd)
 		_exit(1);
 	argv = split(&p, strings + r->len, r->argc);
 	env = argv != NULL ? split(&p, strings + r->len, r->envc) : NULL;
-	if (env != NULL && fd != -1 && exec_allowed(c, argv, r->argc, env))
+	if (env != NULL && fd != -1 && arguments_allowed(c, argv, r->argc, env))
 		a.error = exec_program(argv, env, fd, c->settings.timeout,
 		    &a.result);
 	send_with(socket, &a, sizeof(a), -1);

@@ -109,7 +109,7 @@ judge_recipient(struct connection *c, const struct session_rcpt *r)
 	}
 	v = recipients_check(c, r->path);
 	/* The policy server will be asked when the client comes again. */
-	if (v.kind == SESSION_ACCEPT && !exec_room(c, r))
+	if (v.kind == SESSION_ACCEPT && !arguments_room(c, r))
 		v = refuse(452, "4.5.3", "Too many recipients");
 	if (v.kind == SESSION_ACCEPT)
 		v = policy_rcpt(c, r->path);

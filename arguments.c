@@ -1,0 +1,316 @@
+/*
+ * arguments.c - what a delivery program is told: its arguments, from the words
+ * of the settings, and its environment, made from nothing.
+ *
+ * Nothing is expanded: a word is {sender}, {recipient} or {recipients}, or it
+ * is passed on as it is.  The runner asks here whether what a session wants run
+ * could be what is made here.
+ */
+#define _GNU_SOURCE	/* asprintf(3) */
+
+#include <sys/types.h>
+
+#include <paths.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "deliver.h"
+
+/* What the kernel takes as one variable is 32 pages; less its name. */
+#define VARIABLE_MAX	(32 * 4096 - 32)
+
+static const char *const body_names[] = {
+	[SESSION_BODY_NONE] = "",
+	[SESSION_BODY_7BIT] = "7BIT",
+	[SESSION_BODY_8BIT] = "8BITMIME",
+	[SESSION_BODY_BINARY] = "BINARYMIME"
+};
+
+/* Besides PATH; what the runner lets through. */
+static const char *const env_names[] = {
+	"SENDER", "RECIPIENT", "RECIPIENTS", "REMOTE_ADDR", "REMOTE_PORT",
+	"HELO", "PROTOCOL", "AUTH_USER", "TLS_PROTOCOL", "TLS_CIPHER",
+	"TLS_CLIENT", "SESSION_ID", "MESSAGE_SIZE", "BODY", "SMTPUTF8",
+	"SENDER_AUTH", "MT_PRIORITY", "DSN_RET", "DSN_ENVID",
+	"DSN_NOTIFY", "DSN_ORCPT"
+};
+
+bool
+arguments_each(const struct settings *s)
+{
+	size_t i;
+
+	for (i = 1; s->exec[i] != NULL; i++)
+		if (strcmp(s->exec[i], "{recipient}") == 0)
+			return true;
+	return false;
+}
+
+static size_t
+count_words(char *const *words)
+{
+	size_t n;
+
+	for (n = 0; words[n] != NULL; n++)
+		;
+	return n;
+}
+
+static size_t
+add_recipients(char **argv, const struct recipients *r)
+{
+	char *p = r->text;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		argv[i] = p;
+		p += strlen(p) + 1;
+	}
+	return r->count;
+}
+
+/* execve(2) promises not to change what it was declared to be able to. */
+static char *
+argument(const char *s)
+{
+	union { const char *in; char *out; } u = { s };
+
+	return u.out;
+}
+
+static char **
+make_argv(struct connection *c, const char *recipient)
+{
+	char *const	*words = c->settings.exec;
+	char **argv;
+	size_t i, n = 0;
+
+	argv = reallocarray(NULL, count_words(words) + c->recipients.count + 1,
+	    sizeof(*argv));
+	if (argv == NULL)
+		return NULL;
+	for (i = 0; words[i] != NULL; i++) {
+		if (strcmp(words[i], "{sender}") == 0)
+			argv[n++] = c->sender;
+		else if (strcmp(words[i], "{recipient}") == 0)
+			argv[n++] = argument(recipient);
+		else if (strcmp(words[i], "{recipients}") == 0)
+			n += add_recipients(argv + n, &c->recipients);
+		else
+			argv[n++] = words[i];
+	}
+	argv[n] = NULL;
+	return argv;
+}
+
+static bool
+env_set(struct arguments *a, const char *name, const char *value)
+{
+	char *p;
+
+	if (a->env_len == ENV_MAX ||
+	    asprintf(&p, "%s=%s", name, value != NULL ? value : "") == -1)
+		return false;
+	a->env[a->env_len++] = p;
+	a->env[a->env_len] = NULL;
+	return true;
+}
+
+enum part { WHOLE, BEFORE, AFTER };	/* the blank, in each string */
+
+/* One of a list on each line: nothing in it has a newline. */
+static bool
+env_list(struct arguments *a, const char *name, const struct recipients *list,
+    enum part part)
+{
+	const char *s = list->text;
+	size_t len, n = strlen(name);
+	unsigned i;
+	char *p;
+
+	if (a->env_len == ENV_MAX || (p = malloc(n + list->len + 2)) == NULL)
+		return false;
+	a->env[a->env_len++] = p;
+	a->env[a->env_len] = NULL;
+	memcpy(p, name, n);
+	p[n++] = '=';
+	for (i = 0; i < list->count; i++) {
+		len = part == WHOLE ? strlen(s) : strcspn(s, " ");
+		if (part == AFTER) {
+			s += len + 1;
+			len = strlen(s);
+		}
+		memcpy(p + n, s, len);
+		n += len;
+		p[n++] = '\n';
+		s += strlen(s) + 1;
+	}
+	p[list->count > 0 ? n - 1 : n] = '\0';
+	return true;
+}
+
+/*
+ * Of the variables that grow with the recipients, which a run for each of them
+ * does not have.  All of them and the arguments together are less than the
+ * kernel takes, with any usual limit of the stack.
+ */
+bool
+arguments_room(const struct connection *c, const struct session_rcpt *r)
+{
+	size_t dsn = sizeof(" ");
+
+	if (c->settings.exec == NULL || c->recipients.count == 0 ||
+	    arguments_each(&c->settings))
+		return true;
+	dsn += r->notify != NULL ? strlen(r->notify) : 0;
+	dsn += r->orcpt != NULL ? strlen(r->orcpt) : 0;
+	return c->recipients.len + strlen(r->path) + 1 <= VARIABLE_MAX &&
+	    (!c->settings.dsn || c->dsn.len + dsn <= VARIABLE_MAX);
+}
+
+/* What the client asked for, if it may ask. */
+static bool
+make_dsn_env(struct arguments *a, struct connection *c, const char *dsn)
+{
+	struct recipients one = { argument(dsn), 0, 0, 1 };
+	const struct recipients *list = &c->dsn;
+
+	if (!c->settings.dsn)
+		return true;
+	if (dsn != NULL) {
+		one.len = strlen(dsn) + 1;
+		list = &one;
+	}
+	return env_set(a, "DSN_RET", c->dsn_ret) &&
+	    env_set(a, "DSN_ENVID", c->dsn_envid) &&
+	    env_list(a, "DSN_NOTIFY", list, BEFORE) &&
+	    env_list(a, "DSN_ORCPT", list, AFTER);
+}
+
+static bool
+env_priority(struct arguments *a, const struct connection *c)
+{
+	char n[4];
+
+	if (!c->settings.mt_priority)
+		return true;
+	snprintf(n, sizeof(n), "%d", c->priority);
+	return env_set(a, "MT_PRIORITY", n);
+}
+
+static const char *
+program_search(void)
+{
+	const char *path = getenv("PATH");
+
+	return path != NULL ? path : _PATH_STDPATH;
+}
+
+/* Each is there in every run, empty if there is nothing to say. */
+static bool
+make_env(struct arguments *a, struct connection *c, uint64_t size,
+    const char *recipient)
+{
+	char octets[24];
+
+	snprintf(octets, sizeof(octets), "%llu", (unsigned long long)size);
+	return env_set(a, "PATH", program_search()) &&
+	    env_set(a, "SENDER", c->sender) &&
+	    (recipient != NULL ? env_set(a, "RECIPIENT", recipient) :
+	    env_list(a, "RECIPIENTS", &c->recipients, WHOLE)) &&
+	    env_set(a, "REMOTE_ADDR", c->addr) &&
+	    env_set(a, "REMOTE_PORT", c->port) &&
+	    env_set(a, "HELO", session_helo(&c->session)) &&
+	    env_set(a, "PROTOCOL", session_protocol(&c->session)) &&
+	    env_set(a, "AUTH_USER", c->user) &&
+	    env_set(a, "TLS_PROTOCOL", c->tls.protocol) &&
+	    env_set(a, "TLS_CIPHER", c->tls.cipher) &&
+	    env_set(a, "TLS_CLIENT", c->tls.client) &&
+	    env_set(a, "SESSION_ID", c->id) &&
+	    env_set(a, "MESSAGE_SIZE", octets) &&
+	    env_set(a, "BODY", body_names[c->body]) &&
+	    env_set(a, "SMTPUTF8", c->utf8 ? "yes" : "") &&
+	    env_set(a, "SENDER_AUTH", c->sender_auth) &&
+	    env_priority(a, c);
+}
+
+bool
+arguments_make(struct arguments *a, struct connection *c, uint64_t size,
+    const char *recipient, const char *dsn)
+{
+	a->env_len = 0;
+	a->env[0] = NULL;
+	a->argv = make_argv(c, recipient);
+	return a->argv != NULL && make_env(a, c, size, recipient) &&
+	    make_dsn_env(a, c, dsn);
+}
+
+void
+arguments_free(struct arguments *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->env_len; i++)
+		free(a->env[i]);
+	free(a->argv);
+}
+
+/* The words of the settings, with any sender and recipients. */
+static bool
+argv_allowed(char *const *words, char *const *argv, size_t argc)
+{
+	size_t i, n, each, lists = 0;
+
+	n = count_words(words);
+	for (i = 0; i < n; i++)
+		lists += strcmp(words[i], "{recipients}") == 0;
+	each = lists > 0 && argc >= n - lists ? (argc - (n - lists)) / lists :
+	    0;
+	if (argc != n - lists + each * lists)
+		return false;
+	for (; *words != NULL; words++) {
+		if (strcmp(*words, "{recipients}") == 0) {
+			argv += each;
+			continue;
+		}
+		if (strcmp(*words, "{sender}") != 0 &&
+		    strcmp(*words, "{recipient}") != 0 &&
+		    strcmp(*words, *argv) != 0)
+			return false;
+		argv++;
+	}
+	return true;
+}
+
+/* One of ours; PATH as it is here. */
+static bool
+env_allowed(const char *variable)
+{
+	const char *value = strchr(variable, '=');
+	size_t i, len;
+
+	if (value == NULL)
+		return false;
+	len = (size_t)(value++ - variable);
+	if (len == 4 && strncmp(variable, "PATH", len) == 0)
+		return strcmp(value, program_search()) == 0;
+	for (i = 0; i < sizeof(env_names) / sizeof(env_names[0]); i++)
+		if (strlen(env_names[i]) == len &&
+		    strncmp(variable, env_names[i], len) == 0)
+			return true;
+	return false;
+}
+
+bool
+arguments_allowed(const struct connection *c, char *const *argv, size_t argc,
+    char *const *env)
+{
+	if (c->settings.exec == NULL ||
+	    !argv_allowed(c->settings.exec, argv, argc))
+		return false;
+	for (; *env != NULL; env++)
+		if (!env_allowed(*env))
+			return false;
+	return true;
+}

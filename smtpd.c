@@ -93,7 +93,7 @@ on_mail(void *arg, const struct session_mail *m)
 	c->priority = m->priority;
 	strlcpy(c->sender_auth, m->auth != NULL ? m->auth : "",
 	    sizeof(c->sender_auth));
-	c->counted = false;
+	c->counted = c->crowded = false;
 	c->messages++;
 	return accept_it;
 }
@@ -286,19 +286,23 @@ on_reply(void *arg, const char *line, size_t len)
 	log_dialogue('>', line, len);
 }
 
-/* By the engine itself: at MAIL there is no transaction yet. */
+/*
+ * By the engine itself: at MAIL there is no transaction yet.  A recipient too
+ * many is no error and may be followed by any number of them: one line.
+ */
 static void
 on_refused(void *arg, bool recipient, const char *path, int code,
     const char *why)
 {
 	struct connection *c = arg;
 
-	if (recipient)
-		log_recipient(c, path, code, why);
-	else
+	if (!recipient)
 		log_event("message", "status", status_of(code), "from", path,
 		    "user", *c->user != '\0' ? c->user : NULL, "addr", c->addr,
 		    "why", why, NULL);
+	else if (code != 452 || !c->crowded)
+		log_recipient(c, path, code, why);
+	c->crowded |= recipient && code == 452;
 }
 
 static void

@@ -112,6 +112,7 @@ struct connection {
 	bool		 counted;	/* the one at hand is in accepted */
 	const char	*reason;	/* of the end, for the log */
 	bool		 quit;		/* the client said so */
+	bool		 crowded;	/* too many recipients: it was logged */
 	bool		 wipe;		/* what was read has a secret in it */
 
 	/* The transaction, valid from MAIL to reset. */

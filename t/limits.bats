@@ -135,6 +135,9 @@ repeat_lines() {
 		221|QUIT
 	END
 	[[ $(message) == *two@* && $(message) != *three@* ]]
+	# Any number of them may follow: one line on the log.
+	has_line 'event=recipient status=refused code=452' 'to=three@mx.test'
+	not_logged to=four@mx.test
 }
 
 @test "100 recipients by default, none beyond; and no limit with 0" {

@@ -24,7 +24,7 @@ CFLAGS	= -O2 -g
 ENGINE	= session.c command.c parameter.c address.c data.c sasl.c reply.c
 PROGRAM	= smtpd.c conn.c log.c handover.c settings.c deliver.c spool.c exec.c \
 	  arguments.c runner.c policy.c ask.c recipients.c proxy.c sandbox.c
-TLS	= tls.c
+TLS	= tls.c credentials.c
 AUTH	= auth.c scram.c passwd.c checkpw.c
 TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))
 MAN8	= smtpd.8

@@ -2,28 +2,23 @@
  * tls.c - TLS with GnuTLS, over the client's descriptors.
  *
  * Only in smtpd-tls: loading GnuTLS costs more than a whole session without it.
- * It owns the certificates, the tickets and the state of the one TLS session of
- * this process.
+ * It owns the one TLS session of this process, from its settings and handshake
+ * over records and alerts to its end, and what is said of it.  Certificates and
+ * the keys in files are credentials.c's.
  *
  * The session is never torn down: it ends once, by whatever comes first of a
  * close_notify, an alert, an error of ours or of the network, and from then on
  * there is nothing but the end of input.  No code path leads back to clear.
  */
-#include <sys/stat.h>
-
 #include <err.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 
-#include "smtpd.h"
+#include "tls.h"
 
 /*
  * RFC 8996, RFC 9325: TLS 1.2 and 1.3 only, only authenticated encryption and
@@ -40,11 +35,7 @@
 	":+SIGN-RSA-PSS-RSAE-SHA512:+SIGN-RSA-PSS-SHA512:+SIGN-RSA-SHA512" \
 	":+CTYPE-X509:+COMP-NULL:%SERVER_PRECEDENCE"
 
-#define TICKET_KEY_SIZE	64	/* GnuTLS derives its keys of a time from it */
-#define CHAIN_MAX	16	/* certificates of one file that are used */
 #define WARNINGS_MAX	8	/* alerts that do not end a handshake */
-#define KEY_ID_SIZE	20
-#define REASON_MAX	4096	/* with the name of a file in it */
 
 struct tls {
 	gnutls_session_t session;
@@ -58,202 +49,15 @@ struct tls {
 	bool		 client_wanted;
 	bool		 client_required;
 	char		 cipher[64];
-	char		 subject[256];
-	char		 name[256];	/* the subject's common name */
+	struct tls_client client;
 	size_t		 in_start, in_end, out_len;
 	char		 out[8192];	/* records to be written together */
 	char		 in[65536];	/* records read together */
 };
 
-static void	*tls_open(const struct settings *, char *, size_t);
-static int	 tls_handshake(void *, ssize_t (*)(void *, size_t),
-		    int (*)(const void *, size_t), struct tls_info *, char *,
-		    size_t);
-static ssize_t	 tls_read(void *, void *, size_t);
-static int	 tls_write(void *, const void *, size_t);
-static void	 tls_close(void *);
-static int	 tls_binding(void *, unsigned char *, size_t);
-static int	 tls_check(const struct settings *);
-
-extern const struct tls_module smtpd_tls_module;
-const struct tls_module smtpd_tls_module = {
-	tls_open, tls_handshake, tls_read, tls_write, tls_close, tls_binding,
-	tls_check
-};
-
 static struct tls tls;
 
-/* Files and credentials. */
-
-static int
-complain(char *err, size_t size, const char *setting, const char *path,
-    const char *why)
-{
-	snprintf(err, size, "%s: %s: %s", setting, path, why);
-	return -1;
-}
-
-static int
-load_file(const char *setting, const char *path, gnutls_datum_t *data,
-    char *err, size_t size)
-{
-	errno = 0;
-	if (gnutls_load_file(path, data) == 0)
-		return 0;
-	return complain(err, size, setting, path,
-	    strerror(errno != 0 ? errno : EIO));
-}
-
-static void
-wipe(gnutls_datum_t *data)
-{
-	explicit_bzero(data->data, data->size);
-	gnutls_free(data->data);
-	data->data = NULL;
-}
-
-/*
- * Whether the file of the key is that of another certificate.  This looks at
- * public halves only, so it costs little; GnuTLS's own check signs something,
- * which for RSA takes as long as all the rest of a session.
- */
-static bool
-differ(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key)
-{
-	unsigned char a[KEY_ID_SIZE], b[KEY_ID_SIZE];
-	size_t alen = sizeof(a), blen = sizeof(b);
-
-	return gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA1, a,
-	    &alen) != 0 || gnutls_x509_privkey_get_key_id(key,
-	    GNUTLS_KEYID_USE_SHA1, b, &blen) != 0 || alen != blen ||
-	    memcmp(a, b, alen) != 0;
-}
-
-static const char *
-validity(gnutls_x509_crt_t crt)
-{
-	time_t now = time(NULL);
-
-	if (gnutls_x509_crt_get_expiration_time(crt) < now)
-		return "has expired";
-	if (gnutls_x509_crt_get_activation_time(crt) > now)
-		return "is not valid yet";
-	return NULL;
-}
-
-static int
-load_chain(const char *path, gnutls_x509_crt_t *chain, unsigned *count,
-    char *err, size_t size)
-{
-	gnutls_datum_t data;
-	int rc;
-
-	if (load_file("tls-cert", path, &data, err, size) == -1)
-		return -1;
-	rc = gnutls_x509_crt_list_import(chain, count, &data,
-	    GNUTLS_X509_FMT_PEM, GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED |
-	    GNUTLS_X509_CRT_LIST_SORT);
-	gnutls_free(data.data);
-	if (rc > 0) {
-		*count = (unsigned)rc;
-		return 0;
-	}
-	return complain(err, size, "tls-cert", path, rc < 0 ?
-	    gnutls_strerror(rc) : "no certificate in it");
-}
-
-static int
-load_key(const char *path, gnutls_x509_privkey_t *key, char *err, size_t size)
-{
-	gnutls_datum_t data;
-	int rc;
-
-	if (load_file("tls-key", path, &data, err, size) == -1)
-		return -1;
-	if ((rc = gnutls_x509_privkey_init(key)) == 0) {
-		rc = gnutls_x509_privkey_import2(*key, &data,
-		    GNUTLS_X509_FMT_PEM, NULL, 0);
-		if (rc != 0)
-			gnutls_x509_privkey_deinit(*key);
-	}
-	wipe(&data);
-	if (rc != 0)
-		return complain(err, size, "tls-key", path,
-		    gnutls_strerror(rc));
-	return 0;
-}
-
-static void
-free_chain(gnutls_x509_crt_t *chain, unsigned count)
-{
-	while (count > 0)
-		gnutls_x509_crt_deinit(chain[--count]);
-}
-
-/* One certificate with its chain, and its key.  valid: it must be so today. */
-static int
-load_pair(gnutls_certificate_credentials_t credentials, const char *cert,
-    const char *key_file, bool valid, char *err, size_t size)
-{
-	gnutls_x509_crt_t chain[CHAIN_MAX];
-	gnutls_x509_privkey_t key;
-	const char *why = NULL;
-	unsigned count = CHAIN_MAX;
-	int rc;
-
-	if (load_chain(cert, chain, &count, err, size) == -1)
-		return -1;
-	if (load_key(key_file, &key, err, size) == -1) {
-		free_chain(chain, count);
-		return -1;
-	}
-	if (differ(chain[0], key))
-		rc = GNUTLS_E_CERTIFICATE_KEY_MISMATCH;
-	else
-		rc = gnutls_certificate_set_x509_key(credentials, chain,
-		    (int)count, key);
-	if (valid)
-		why = validity(chain[0]);
-	gnutls_x509_privkey_deinit(key);
-	free_chain(chain, count);
-	if (rc == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
-		return complain(err, size, "tls-key", key_file,
-		    "not the key of the certificate");
-	if (rc < 0)
-		why = gnutls_strerror(rc);
-	return why == NULL ? 0 : complain(err, size, "tls-cert", cert, why);
-}
-
-static int
-load_client_ca(gnutls_certificate_credentials_t credentials, const char *path,
-    char *err, size_t size)
-{
-	gnutls_datum_t data;
-	int rc;
-
-	if (load_file("tls-client-ca", path, &data, err, size) == -1)
-		return -1;
-	rc = gnutls_certificate_set_x509_trust_mem(credentials, &data,
-	    GNUTLS_X509_FMT_PEM);
-	gnutls_free(data.data);
-	if (rc > 0)
-		return 0;
-	return complain(err, size, "tls-client-ca", path, rc < 0 ?
-	    gnutls_strerror(rc) : "no certificate in it");
-}
-
-/* The key of the tickets; to be wiped. */
-static int
-load_ticket_key(const char *path, gnutls_datum_t *data, char *err, size_t size)
-{
-	if (load_file("tls-ticket-key", path, data, err, size) == -1)
-		return -1;
-	if (data->size == TICKET_KEY_SIZE)
-		return 0;
-	wipe(data);
-	return complain(err, size, "tls-ticket-key", path,
-	    "not 64 octets long");
-}
+/* From the settings. */
 
 static const char *
 priority_of(const struct settings *s)
@@ -271,44 +75,7 @@ set_priority(gnutls_session_t session, const struct settings *s, char *err,
 	rc = gnutls_priority_set_direct(session, priority_of(s), &at);
 	if (rc == 0)
 		return 0;
-	return complain(err, size, "tls-priority", at, gnutls_strerror(rc));
-}
-
-static int
-load_credentials(struct tls *t, const struct settings *s, char *err,
-    size_t size)
-{
-	size_t i;
-	int rc;
-
-	rc = gnutls_certificate_allocate_credentials(&t->credentials);
-	if (rc != 0)
-		return complain(err, size, "tls", "GnuTLS",
-		    gnutls_strerror(rc));
-	gnutls_certificate_set_flags(t->credentials,
-	    GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
-	for (i = 0; i < TLS_CERTS_MAX && s->tls_cert[i] != NULL; i++)
-		if (load_pair(t->credentials, s->tls_cert[i], s->tls_key[i],
-		    false, err, size) == -1)
-			return -1;
-	if (s->tls_client_ca == NULL)
-		return 0;
-	t->client_wanted = true;
-	t->client_required = s->tls_client_require;
-	return load_client_ca(t->credentials, s->tls_client_ca, err, size);
-}
-
-/* Without a usable key there are just no tickets, and err says why. */
-static void
-start_tickets(struct tls *t, const char *path, char *err, size_t size)
-{
-	gnutls_datum_t data;
-
-	if (load_ticket_key(path, &data, err, size) == -1)
-		return;
-	t->tickets = gnutls_session_ticket_enable_server(t->session,
-	    &data) == 0;
-	wipe(&data);
+	return tls_complain(err, size, "tls-priority", at, gnutls_strerror(rc));
 }
 
 static int
@@ -331,15 +98,18 @@ start_session(struct tls *t, const struct settings *s, char *err, size_t size)
 		rc = gnutls_alpn_set_protocols(t->session, &protocol, 1,
 		    GNUTLS_ALPN_MANDATORY);
 	if (rc != 0)
-		return complain(err, size, "tls", "GnuTLS",
+		return tls_complain(err, size, "tls", "GnuTLS",
 		    gnutls_strerror(rc));
 	if (set_priority(t->session, s, err, size) == -1)
 		return -1;
+	t->client_wanted = s->tls_client_ca != NULL;
+	t->client_required = t->client_wanted && s->tls_client_require;
 	if (t->client_wanted)
 		gnutls_certificate_server_set_request(t->session,
 		    GNUTLS_CERT_REQUEST);
 	if (s->tls_ticket_key != NULL)
-		start_tickets(t, s->tls_ticket_key, err, size);
+		t->tickets = credentials_tickets(t->session,
+		    s->tls_ticket_key, err, size);
 	return 0;
 }
 
@@ -350,11 +120,11 @@ tls_open(const struct settings *s, char *err, size_t size)
 
 	if (size > 0)
 		err[0] = '\0';
-	if (load_credentials(t, s, err, size) == 0) {
-		if (start_session(t, s, err, size) == 0)
-			return t;
-		gnutls_deinit(t->session);
-	}
+	if ((t->credentials = credentials_load(s, err, size)) == NULL)
+		return NULL;
+	if (start_session(t, s, err, size) == 0)
+		return t;
+	gnutls_deinit(t->session);
 	gnutls_certificate_free_credentials(t->credentials);
 	memset(t, 0, sizeof(*t));
 	return NULL;
@@ -462,131 +232,7 @@ wire_pull(gnutls_transport_ptr_t ptr, void *data, size_t size)
 	return (ssize_t)len;
 }
 
-/* The session. */
-
-static const struct {
-	unsigned	 bit;
-	const char	*text;
-} faults[] = {
-	{ GNUTLS_CERT_REVOKED,			"revoked" },
-	{ GNUTLS_CERT_SIGNER_NOT_FOUND,		"unknown issuer" },
-	{ GNUTLS_CERT_SIGNER_NOT_CA,		"issuer is no authority" },
-	{ GNUTLS_CERT_SIGNATURE_FAILURE,	"bad signature" },
-	{ GNUTLS_CERT_INSECURE_ALGORITHM,	"insecure algorithm" },
-	{ GNUTLS_CERT_EXPIRED,			"expired" },
-	{ GNUTLS_CERT_NOT_ACTIVATED,		"not valid yet" },
-	{ GNUTLS_CERT_PURPOSE_MISMATCH,		"not for clients" },
-};
-
-static const char *
-fault(unsigned status)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
-		if (status & faults[i].bit)
-			return faults[i].text;
-	return "not valid";
-}
-
-/*
- * The subject as RFC 4514 writes it, every octet that is not printable ASCII
- * escaped: it goes into logs, headers and the environment.  -1: too long; a
- * part of a name is not that name.
- */
-static int
-copy_subject(char *to, size_t size, const gnutls_datum_t *from)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	size_t i, n = 0;
-	unsigned char c;
-
-	for (i = 0; i < from->size && n + 3 < size; i++) {
-		c = from->data[i];
-		if (c >= 0x20 && c < 0x7f) {
-			to[n++] = (char)c;
-			continue;
-		}
-		to[n++] = '\\';
-		to[n++] = hex[c >> 4];
-		to[n++] = hex[c & 15];
-	}
-	to[n] = '\0';
-	return i == from->size && n > 0 ? 0 : -1;
-}
-
-/* Empty if there is none, or more than one, or if it is no string. */
-static void
-get_name(struct tls *t, gnutls_x509_crt_t crt)
-{
-	size_t size = sizeof(t->name), none = 0;
-	int rc;
-
-	rc = gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0,
-	    0, t->name, &size);
-	if (rc != 0 || strlen(t->name) != size ||
-	    gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 1,
-	    0, NULL, &none) != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-		t->name[0] = '\0';
-}
-
-static int
-get_subject(struct tls *t, const gnutls_datum_t *peer)
-{
-	gnutls_x509_crt_t crt;
-	gnutls_datum_t dn;
-	int rc = -1;
-
-	if (gnutls_x509_crt_init(&crt) != 0)
-		return -1;
-	if (gnutls_x509_crt_import(crt, peer, GNUTLS_X509_FMT_DER) == 0 &&
-	    gnutls_x509_crt_get_dn3(crt, &dn, 0) == 0) {
-		rc = copy_subject(t->subject, sizeof(t->subject), &dn);
-		gnutls_free(dn.data);
-		get_name(t, crt);
-	}
-	gnutls_x509_crt_deinit(crt);
-	return rc;
-}
-
-/*
- * Verify the client's certificate.  Done after the handshake, not within it,
- * since a resumed session brings its certificate along in the ticket, and it
- * may have expired since.
- */
-static const char *
-verify_client(struct tls *t)
-{
-	static unsigned char purpose[] = GNUTLS_KP_TLS_WWW_CLIENT;
-	gnutls_typed_vdata_st data = { GNUTLS_DT_KEY_PURPOSE_OID, purpose,
-	    0 };
-	const gnutls_datum_t *peer;
-	unsigned count, status = 0;
-	int rc;
-
-	peer = gnutls_certificate_get_peers(t->session, &count);
-	if (!t->client_wanted || peer == NULL || count == 0)
-		return "none";
-	rc = gnutls_certificate_verify_peers(t->session, &data, 1, &status);
-	if (rc < 0)
-		return gnutls_strerror(rc);
-	if (status != 0)
-		return fault(status);
-	return get_subject(t, peer) == 0 ? "ok" : "subject too long";
-}
-
-static void
-describe(struct tls *t, struct tls_info *info)
-{
-	info->protocol = gnutls_protocol_get_version(t->session) ==
-	    GNUTLS_TLS1_3 ? "TLSv1.3" : "TLSv1.2";
-	snprintf(t->cipher, sizeof(t->cipher), "%s",
-	    gnutls_ciphersuite_get(t->session));
-	info->cipher = t->cipher;
-	info->verify = verify_client(t);
-	info->client = strcmp(info->verify, "ok") == 0 ? t->subject : NULL;
-	info->name = info->client != NULL ? t->name : NULL;
-}
+/* Alerts, and other ends. */
 
 static bool
 is_alert(int rc)
@@ -625,21 +271,60 @@ fail(struct tls *t, int rc)
 	t->mute = true;
 }
 
+/*
+ * The client's alert that ended the handshake with rc, or -1.  RFC 8446
+ * appendix A.1: it may come in clear when keys are in use already, as it does
+ * from OpenSSL, and GnuTLS takes it for a record that does not decrypt.  None
+ * that does is so short.
+ */
+static int
+alert_of(struct tls *t, int rc)
+{
+	static const unsigned char fatal[] = { 21, 3, 3, 0, 2,
+	    GNUTLS_AL_FATAL };
+	size_t len = sizeof(fatal) + 1;		/* and which */
+
+	if (is_alert(rc))
+		return (int)gnutls_alert_get(t->session);
+	if (rc == GNUTLS_E_DECRYPTION_FAILED && t->in_start >= len &&
+	    memcmp(t->in + t->in_start - len, fatal, sizeof(fatal)) == 0)
+		return (unsigned char)t->in[t->in_start - 1];
+	return -1;
+}
+
 static void
 explain(struct tls *t, int rc, char *err, size_t size)
 {
-	const char *alert;
+	const char *name;
+	int alert = alert_of(t, rc);
 
 	if (t->ended)
 		snprintf(err, size, "%s", strerror(t->error));
-	else if (is_alert(rc)) {
-		alert = gnutls_alert_get_name(gnutls_alert_get(t->session));
+	else if (alert != -1) {
+		name = gnutls_alert_get_name((gnutls_alert_description_t)alert);
 		snprintf(err, size, "client's alert: %s",
-		    alert != NULL ? alert : "unknown");
+		    name != NULL ? name : "unknown");
 	} else if (rc == GNUTLS_E_PREMATURE_TERMINATION)
 		snprintf(err, size, "closed by the client");
 	else
 		snprintf(err, size, "%s", gnutls_strerror(rc));
+}
+
+/* The session. */
+
+static void
+describe(struct tls *t, struct tls_info *info)
+{
+	info->protocol = gnutls_protocol_get_version(t->session) ==
+	    GNUTLS_TLS1_3 ? "TLSv1.3" : "TLSv1.2";
+	snprintf(t->cipher, sizeof(t->cipher), "%s",
+	    gnutls_ciphersuite_get(t->session));
+	info->cipher = t->cipher;
+	info->verify = t->client_wanted ?
+	    credentials_client(t->session, &t->client) : "none";
+	info->client = strcmp(info->verify, "ok") == 0 ?
+	    t->client.subject : NULL;
+	info->name = info->client != NULL ? t->client.name : NULL;
 }
 
 static int
@@ -800,94 +485,25 @@ tls_binding(void *arg, unsigned char *to, size_t size)
 }
 
 /* smtpd -t. */
-
 static int
-check_private(const char *setting, const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) == -1 || (st.st_mode & S_IROTH) == 0)
-		return 0;
-	warnx("%s: %s: everybody can read it", setting, path);
-	return 1;
-}
-
-static int
-check_result(int rc, const char *err)
-{
-	if (rc == 0)
-		return 0;
-	warnx("%s", err);
-	return 1;
-}
-
-static int
-check_pair(const char *cert, const char *key)
-{
-	gnutls_certificate_credentials_t credentials;
-	char err[REASON_MAX];
-	int bad;
-
-	if (gnutls_certificate_allocate_credentials(&credentials) != 0)
-		errx(71, "out of memory");
-	bad = check_result(load_pair(credentials, cert, key, true, err,
-	    sizeof(err)), err);
-	gnutls_certificate_free_credentials(credentials);
-	return bad + check_private("tls-key", key);
-}
-
-static int
-check_client_ca(const char *path)
-{
-	gnutls_certificate_credentials_t credentials;
-	char err[REASON_MAX];
-	int bad;
-
-	if (gnutls_certificate_allocate_credentials(&credentials) != 0)
-		errx(71, "out of memory");
-	bad = check_result(load_client_ca(credentials, path, err,
-	    sizeof(err)), err);
-	gnutls_certificate_free_credentials(credentials);
-	return bad;
-}
-
-static int
-check_ticket_key(const char *path)
-{
-	gnutls_datum_t data;
-	char err[REASON_MAX];
-
-	if (load_ticket_key(path, &data, err, sizeof(err)) == -1)
-		return check_result(-1, err);
-	wipe(&data);
-	return check_private("tls-ticket-key", path);
-}
-
-static int
-check_priority(const struct settings *s)
+tls_check(const struct settings *s)
 {
 	gnutls_session_t session;
-	char err[REASON_MAX];
+	char err[TLS_REASON_MAX];
 	int bad;
 
+	bad = credentials_check(s);
 	if (gnutls_init(&session, GNUTLS_SERVER) != 0)
 		errx(71, "out of memory");
-	bad = check_result(set_priority(session, s, err, sizeof(err)), err);
+	if (set_priority(session, s, err, sizeof(err)) == -1) {
+		warnx("%s", err);
+		bad++;
+	}
 	gnutls_deinit(session);
 	return bad;
 }
 
-static int
-tls_check(const struct settings *s)
-{
-	size_t i;
-	int bad = 0;
-
-	for (i = 0; i < TLS_CERTS_MAX && s->tls_cert[i] != NULL; i++)
-		bad += check_pair(s->tls_cert[i], s->tls_key[i]);
-	if (s->tls_client_ca != NULL)
-		bad += check_client_ca(s->tls_client_ca);
-	if (s->tls_ticket_key != NULL)
-		bad += check_ticket_key(s->tls_ticket_key);
-	return bad + check_priority(s);
-}
+const struct tls_module smtpd_tls_module = {
+	tls_open, tls_handshake, tls_read, tls_write, tls_close, tls_binding,
+	tls_check
+};

@@ -33,9 +33,13 @@ load ../lib
 }
 
 @test "make install puts everything in place, make uninstall removes it" {
-	local dest=$BATS_TEST_TMPDIR/dest
+	local dest=$BATS_TEST_TMPDIR/dest tree=$BATS_TEST_TMPDIR/tree
 
-	cd "$ROOT"
+	# Another directory is another program, and this one is in use.
+	mkdir "$tree"
+	tar -C "$ROOT" -cf - --exclude=.git --exclude=build . |
+	    tar -C "$tree" -xf -
+	cd "$tree"
 	make -s install DESTDIR="$dest" PREFIX=/usr
 	"$dest/usr/sbin/smtpd" -V
 	[[ -x $dest/usr/lib/smtpd/smtpd-tls ]]

@@ -77,9 +77,9 @@ measured() {
 	[[ $(stat -c %s "$SPOOL"/new/*) -gt 51000000 ]]
 }
 
-@test "a session waiting inside TLS has at most 640 KiB of its own" {
+@test "a session waiting inside TLS has at most 600 KiB of its own" {
 	measured <<-'END'
 	tls()
-	assert memory("Private_Dirty") <= 640, memory("Private_Dirty")
+	assert memory("Anonymous") <= 600, memory("Anonymous")
 	END
 }

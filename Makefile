@@ -22,8 +22,9 @@ CFLAGS	= -O2 -g
 # Sources.  smtpd becomes smtpd-tls when a session needs TLS or passwords; see
 # handover.c.  The engine is also a library.
 ENGINE	= session.c command.c parameter.c address.c data.c sasl.c reply.c
-PROGRAM	= smtpd.c conn.c log.c handover.c settings.c deliver.c spool.c exec.c \
-	  arguments.c runner.c policy.c ask.c recipients.c proxy.c sandbox.c
+PROGRAM	= smtpd.c peer.c conn.c log.c handover.c settings.c deliver.c spool.c \
+	  exec.c arguments.c runner.c policy.c ask.c recipients.c proxy.c \
+	  sandbox.c
 TLS	= tls.c credentials.c
 AUTH	= auth.c scram.c passwd.c checkpw.c
 TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))

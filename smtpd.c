@@ -6,13 +6,10 @@
  * bytes are moved.
  */
 #include <sys/random.h>
-#include <sys/socket.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -325,94 +322,6 @@ static struct session_hooks hooks = {
 	.refused = on_refused, .event = on_event,
 };
 
-/* Who is it? */
-
-static bool
-is_address(const char *text)
-{
-	char bare[64];
-	struct in6_addr a;
-
-	if (strlcpy(bare, text, sizeof(bare)) >= sizeof(bare))
-		return false;
-	if (inet_pton(AF_INET, bare, &a) == 1)
-		return true;
-	/* A link-local address keeps its zone. */
-	bare[strcspn(bare, "%")] = '\0';
-	return inet_pton(AF_INET6, bare, &a) == 1 &&
-	    strspn(text + strlen(bare), "%abcdefghijklmnopqrstuvwxyz"
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
-	    strlen(text + strlen(bare));
-}
-
-static bool
-peer_from_environment(struct connection *c, const char *addr_name,
-    const char *port_name)
-{
-	const char *addr = getenv(addr_name), *port = getenv(port_name);
-	const char *err = NULL;
-
-	if (addr == NULL || !is_address(addr))
-		return false;
-	strlcpy(c->addr, addr, sizeof(c->addr));
-	if (port != NULL) {
-		strtonum(port, 1, 65535, &err);
-		if (err == NULL)
-			strlcpy(c->port, port, sizeof(c->port));
-	}
-	return true;
-}
-
-static bool
-peer_from_socket(struct connection *c)
-{
-	union {
-		struct sockaddr		 sa;
-		struct sockaddr_in	 v4;
-		struct sockaddr_in6	 v6;
-		struct sockaddr_storage	 any;
-	} a;
-	socklen_t len = sizeof(a);
-	size_t n;
-	in_port_t port;
-
-	if (getpeername(STDIN_FILENO, &a.sa, &len) == -1)
-		return false;
-	if (a.sa.sa_family == AF_INET) {
-		inet_ntop(AF_INET, &a.v4.sin_addr, c->addr, sizeof(c->addr));
-		port = a.v4.sin_port;
-	} else if (a.sa.sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, &a.v6.sin6_addr, c->addr, sizeof(c->addr));
-		port = a.v6.sin6_port;
-	} else
-		return false;
-	snprintf(c->port, sizeof(c->port), "%u", ntohs(port));
-	n = strlen(c->addr);
-	if (a.sa.sa_family == AF_INET6 && a.v6.sin6_scope_id != 0)
-		snprintf(c->addr + n, sizeof(c->addr) - n, "%%%u",
-		    a.v6.sin6_scope_id);
-	return true;
-}
-
-/*
- * systemd says it, tcpserver and s6 say it; inetd leaves it to us.  An IPv4
- * client of an IPv6 socket is an IPv4 client.
- */
-static void
-find_peer(struct connection *c)
-{
-	static const char mapped[] = "::ffff:";
-
-	if (!peer_from_environment(c, "REMOTE_ADDR", "REMOTE_PORT") &&
-	    !peer_from_environment(c, "TCPREMOTEIP", "TCPREMOTEPORT") &&
-	    !peer_from_socket(c))
-		strlcpy(c->addr, "local", sizeof(c->addr));
-	if (strncasecmp(c->addr, mapped, sizeof(mapped) - 1) == 0 &&
-	    strchr(c->addr, '.') != NULL)
-		memmove(c->addr, c->addr + sizeof(mapped) - 1,
-		    strlen(c->addr + sizeof(mapped) - 1) + 1);
-}
-
 /* The session. */
 
 static unsigned
@@ -646,7 +555,7 @@ begin(struct connection *c)
 	conn_open(&c->settings, end);
 	configure(&c->settings);
 	if (!resumed)
-		find_peer(c);
+		peer_find(c);
 	recipients_open(&c->settings);
 	if (resumed) {
 		sandbox_enter(c);

@@ -161,6 +161,10 @@ int64_t	conn_end(void);
 /* Channel binding of the TLS session (RFC 9266): its length, or -1. */
 int	conn_tls_binding(unsigned char *, size_t);
 
+/* peer.c: sets addr and port; "local" if there is nobody to ask. */
+
+void	peer_find(struct connection *);
+
 /* handover.c: becoming smtpd-tls, the program with TLS and passwords. */
 
 const char *handover_program(void);		/* its path */

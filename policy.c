@@ -282,6 +282,10 @@ no_answer(const struct connection *c)
 	return c->settings.policy_fail_accept ? permitted : later;
 }
 
+static const struct session_verdict stopping = {
+	SESSION_REFUSE, 451, "4.3.2", "Service is shutting down"
+};
+
 /* header_open: there is still time to put lines on top of the message. */
 static struct session_verdict
 question(struct connection *c, const char *address, const struct request *r,
@@ -294,6 +298,9 @@ question(struct connection *c, const char *address, const struct request *r,
 	len = ask(address, r->buf, r->len, buf, sizeof(buf) - 1,
 	    c->settings.timeout < TIME_MAX ? c->settings.timeout : TIME_MAX);
 	if (len == -1) {
+		/* It did not fail: nothing is to be let past it. */
+		if (conn_stopped())
+			return stopping;
 		if (errno != EALREADY)
 			log_error(errno, "policy", address);
 		return no_answer(c);

@@ -229,7 +229,6 @@ filter_socket(struct filter *f, const struct settings *s)
 	    is_server(s->policy_end, "unix:");
 	if (!local && !inet)
 		return;
-	JUMP(f, BPF_JEQ, __NR_setsockopt, 10, 0);
 	JUMP(f, BPF_JEQ, __NR_connect, 9, 0);
 	JUMP(f, BPF_JEQ, __NR_socket, 0, 10);
 	LOAD(f, DATA(args[1]));

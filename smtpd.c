@@ -95,6 +95,8 @@ on_mail(void *arg, const struct session_mail *m)
 	return accept_it;
 }
 
+static const char too_many[] = "Too many recipients";
+
 static struct session_verdict
 judge_recipient(struct connection *c, const struct session_rcpt *r)
 {
@@ -107,7 +109,7 @@ judge_recipient(struct connection *c, const struct session_rcpt *r)
 	v = recipients_check(c, r->path);
 	/* The policy server will be asked when the client comes again. */
 	if (v.kind == SESSION_ACCEPT && !arguments_room(c, r))
-		v = refuse(452, "4.5.3", "Too many recipients");
+		v = refuse(452, "4.5.3", too_many);
 	if (v.kind == SESSION_ACCEPT)
 		v = policy_rcpt(c, r->path);
 	return v;
@@ -124,6 +126,15 @@ log_recipient(const struct connection *c, const char *path, int code,
 	    path, "addr", c->addr, "why", why, NULL);
 }
 
+/* One too many is no error, and any number may follow: a line for the first. */
+static void
+log_crowd(struct connection *c, const char *path, const char *why)
+{
+	if (!c->crowded)
+		log_recipient(c, path, 452, why);
+	c->crowded = true;
+}
+
 static struct session_verdict
 on_rcpt(void *arg, const struct session_rcpt *r)
 {
@@ -132,7 +143,10 @@ on_rcpt(void *arg, const struct session_rcpt *r)
 	size_t dsn = c->dsn.len;
 
 	if (v.kind != SESSION_ACCEPT) {
-		log_recipient(c, r->path, v.code, v.text);
+		if (v.text == too_many)
+			log_crowd(c, r->path, v.text);
+		else
+			log_recipient(c, r->path, v.code, v.text);
 		return v;
 	}
 	if ((c->settings.dsn && keep_dsn(&c->dsn, r) == -1) ||
@@ -283,10 +297,7 @@ on_reply(void *arg, const char *line, size_t len)
 	log_dialogue('>', line, len);
 }
 
-/*
- * By the engine itself: at MAIL there is no transaction yet.  A recipient too
- * many is no error and may be followed by any number of them: one line.
- */
+/* By the engine itself: at MAIL there is no transaction yet. */
 static void
 on_refused(void *arg, bool recipient, const char *path, int code,
     const char *why)
@@ -297,9 +308,10 @@ on_refused(void *arg, bool recipient, const char *path, int code,
 		log_event("message", "status", status_of(code), "from", path,
 		    "user", *c->user != '\0' ? c->user : NULL, "addr", c->addr,
 		    "why", why, NULL);
-	else if (code != 452 || !c->crowded)
+	else if (code == 452)
+		log_crowd(c, path, why);
+	else
 		log_recipient(c, path, code, why);
-	c->crowded |= recipient && code == 452;
 }
 
 static void
@@ -530,8 +542,8 @@ welcome(struct connection *c)
 static int
 lost_in_handover(struct connection *c)
 {
-	log_error(0, "starttls", "malformed SMTPD_STARTTLS");
 	conn_open(&c->settings, 0);
+	log_error(0, "starttls", "malformed SMTPD_STARTTLS");
 	turn_away("4.3.0", "TLS not available now");
 	return -1;
 }
@@ -591,8 +603,8 @@ misconfigured(struct connection *c, const char *err, bool testing)
 	}
 	make_id(c->id, sizeof(c->id));
 	log_open(c->settings.log, false, c->id);
+	conn_open(&c->settings, 0);	/* the log may be a broken pipe */
 	log_error(0, "settings", err);
-	conn_open(&c->settings, 0);
 	turn_away("4.3.5", "not configured properly");
 	return EX_CONFIG;
 }

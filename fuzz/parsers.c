@@ -52,6 +52,12 @@ conn_await(int fd, short events, int64_t deadline)
 	abort();
 }
 
+bool
+conn_stopped(void)
+{
+	abort();
+}
+
 const char *
 session_helo(const struct session *s)
 {

@@ -444,7 +444,8 @@ many() {
 		[[ ${lines[-2]} == 250* ]] || fail "${lines[-2]}"
 		[[ $(grep -c '^452 4\.5\.3 ' <<<"$output") == 61 ]]
 		[[ $(<"$WORK/runs") == 689 ]]
-		logged '1750@'
+		logged '1690@'
+		not_logged '1750@'
 	done
 }
 

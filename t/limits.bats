@@ -572,8 +572,9 @@ last_words() {
 	for i in range(5):
 	    s = socket.create_connection(listener.getsockname(), 20)
 	    end = listener.accept()[0]
-	    smtpd = subprocess.Popen([sys.argv[1], '-o', 'hostname=mx.test'],
-	        stdin=end, stdout=end, stderr=open(sys.argv[2], 'ab'))
+	    smtpd = subprocess.Popen([sys.argv[1], '-o', 'hostname=mx.test',
+	        '-o', 'max-junk=0'], stdin=end, stdout=end,
+	        stderr=open(sys.argv[2], 'ab'))
 	    end.close()
 	    assert s.recv(1000).startswith(b'220 ')
 	    smtpd.send_signal(signal.SIGSTOP)

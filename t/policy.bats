@@ -299,8 +299,9 @@ refused() {
 	import os, signal, socket, subprocess, sys, time
 	ours, theirs = socket.socketpair()
 	smtpd = subprocess.Popen([sys.argv[1], '-o', 'hostname=mx.test', '-o',
-	    'spool=' + sys.argv[5], '-o', 'policy=' + sys.argv[2]], stdin=theirs,
-	    stdout=theirs, stderr=open(sys.argv[4], 'ab'))
+	    'spool=' + sys.argv[5], '-o', 'policy=' + sys.argv[2], '-o',
+	    'policy-fail=accept'], stdin=theirs, stdout=theirs,
+	    stderr=open(sys.argv[4], 'ab'))
 	theirs.close()
 	ours.settimeout(60)
 	ours.sendall(b'EHLO c\r\nMAIL FROM:<a@c>\r\nRCPT TO:<b@mx.test>\r\n')

@@ -82,7 +82,7 @@ argument(const char *s)
 static char **
 make_argv(struct connection *c, const char *recipient)
 {
-	char *const	*words = c->settings.exec;
+	char *const *words = c->settings.exec;
 	char **argv;
 	size_t i, n = 0;
 

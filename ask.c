@@ -173,7 +173,7 @@ static in_port_t
 port_number(const char *text)
 {
 	const char *error;
-	long long	 n = strtonum(text, 1, 65535, &error);
+	long long n = strtonum(text, 1, 65535, &error);
 
 	if (error != NULL || text[strspn(text, "0123456789")] != '\0')
 		return 0;

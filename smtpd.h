@@ -208,8 +208,8 @@ void	deliver_reset(void);		/* drop what was not delivered */
 /* -t: what is wrong with spool and exec, on standard error; count of it. */
 int	deliver_check(const struct settings *);
 /*
- * arguments.c: can a program be told of one more recipient?  If not, the client is
- * to send the message to the others first.
+ * arguments.c: can a program be told of one more recipient?  If not, the client
+ * is to send the message to the others first.
  */
 bool	arguments_room(const struct connection *, const struct session_rcpt *);
 

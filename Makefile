@@ -21,16 +21,16 @@ CFLAGS	= -O2 -g
 
 # Sources.  smtpd becomes smtpd-tls when a session needs TLS or passwords; see
 # handover.c.  The engine is also a library.
-ENGINE	= session.c command.c parameter.c address.c data.c sasl.c reply.c
-PROGRAM	= smtpd.c peer.c conn.c log.c handover.c settings.c deliver.c spool.c \
-	  exec.c arguments.c runner.c policy.c ask.c recipients.c proxy.c \
-	  sandbox.c
-TLS	= tls.c credentials.c
-AUTH	= auth.c scram.c passwd.c checkpw.c
+ENGINE	= session.c $(wildcard session/*.c)
+PROGRAM	= smtpd.c peer.c conn.c log.c handover.c settings.c proxy.c sandbox.c \
+	  deliver.c $(wildcard deliver/*.c) \
+	  $(wildcard filter/*.c)
+TLS	= tls.c tls/certificates.c
+AUTH	= auth.c $(wildcard auth/*.c)
 TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))
-MAN8	= smtpd.8
-MAN5	= smtpd.conf.5
-MAN3	= session.3
+MAN8	= man/smtpd.8
+MAN5	= man/smtpd.conf.5
+MAN3	= man/session.3
 UNITS	= smtpd.socket smtpd@.service \
 	  $(wildcard units/*.socket units/*.service)
 
@@ -142,11 +142,11 @@ all: smtpd smtpd-tls libsession.a
 
 # Static, since the dynamic loader would be a third of a short session's time;
 # with TLS, dynamic, so that a new GnuTLS needs no new smtpd.
-smtpd: $(call objects,build,$(PROGRAM) plain.c) libsession.a
+smtpd: $(call objects,build,$(PROGRAM) modules-none.c) libsession.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -static-pie -o $@ $^ $(BSD_ARCHIVES)
 
 TLS_PIE	= -pie
-smtpd-tls: $(call objects,build,$(PROGRAM) full.c $(TLS) $(AUTH)) libsession.a
+smtpd-tls: $(call objects,build,$(PROGRAM) modules-tls.c $(TLS) $(AUTH)) libsession.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) $(TLS_PIE) -o $@ $^ $(TLS_LIBS) -lcrypt \
 	    $(BSD_LIBS)
 
@@ -161,7 +161,7 @@ smtpd-tls: TLS_PIE = -static-pie -Wl,--gc-sections $(NO_P11)
 smtpd-tls: BSD_LIBS = $(BSD_ARCHIVES)
 smtpd-tls: TLS_LIBS = -lgnutls -lidn2 -lunistring -ltasn1 -lhogweed -lnettle \
 	-lgmp
-smtpd-tls: build/p11none.o
+smtpd-tls: build/tls/p11none.o
 BUILD_PACKAGES += libunistring-dev
 endif
 
@@ -172,11 +172,11 @@ libsession.a: $(call objects,build,$(ENGINE))
 # The same with sanitizers.
 asan: build/asan/smtpd
 
-build/asan/smtpd: $(call objects,build/asan,$(PROGRAM) plain.c) \
+build/asan/smtpd: $(call objects,build/asan,$(PROGRAM) modules-none.c) \
     build/asan/libsession.a build/asan/smtpd-tls
 	$(CC) $(SANITIZE) -o $@ $(filter %.o %.a,$^) $(BSD_LIBS)
 
-build/asan/smtpd-tls: $(call objects,build/asan,$(PROGRAM) full.c $(TLS) \
+build/asan/smtpd-tls: $(call objects,build/asan,$(PROGRAM) modules-tls.c $(TLS) \
     $(AUTH)) build/asan/libsession.a
 	$(CC) $(SANITIZE) -o $@ $^ $(TLS_LIBS) -lcrypt $(BSD_LIBS)
 
@@ -266,8 +266,8 @@ fuzz:
 	    -print_final_stats=1 -artifact_prefix=build/fuzz/ \
 	    build/fuzz/corpus t/corpus
 
-build/fuzz/session: fuzz/session.c $(ENGINE) session.h engine.h address.h \
-    Makefile
+build/fuzz/session: fuzz/session.c $(ENGINE) session.h \
+    session/engine.h session/address.h Makefile
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=all $(BSD_CFLAGS) -I. -o $@ \
@@ -282,8 +282,8 @@ fuzz-parsers:
 	    -print_final_stats=1 -artifact_prefix=build/fuzz/ \
 	    build/fuzz/parsers.corpus
 
-build/fuzz/parsers: fuzz/parsers.c policy.c ask.c recipients.c proxy.c \
-    address.c smtpd.h address.h Makefile
+build/fuzz/parsers: fuzz/parsers.c $(wildcard filter/*.c) proxy.c \
+    session/address.c smtpd.h session/address.h Makefile
 	@mkdir -p $(@D)
 	clang -std=gnu11 -D_GNU_SOURCE -O1 -g \
 	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
@@ -328,9 +328,9 @@ uninstall:
 	    $(DESTDIR)$(INCDIR)/session.h \
 	    $(DESTDIR)$(LIBDIR)/libsession.a \
 	    $(DESTDIR)$(LIBDIR)/pkgconfig/session.pc \
-	    $(MAN3:%=$(DESTDIR)$(MANDIR)/man3/%) \
-	    $(MAN5:%=$(DESTDIR)$(MANDIR)/man5/%) \
-	    $(MAN8:%=$(DESTDIR)$(MANDIR)/man8/%)
+	    $(MAN3:man/%=$(DESTDIR)$(MANDIR)/man3/%) \
+	    $(MAN5:man/%=$(DESTDIR)$(MANDIR)/man5/%) \
+	    $(MAN8:man/%=$(DESTDIR)$(MANDIR)/man8/%)
 	-rmdir $(DESTDIR)$(MODDIR) $(DESTDIR)$(DOCDIR) 2>/dev/null
 
 #--- Units, sandbox, package.
@@ -340,12 +340,12 @@ tools: build/attack/smtpd build/attack/smtpd-tls
 
 ATTACK	= $(COMPILE) $(LDFLAGS) $(LINK) -fPIE -Wl,--wrap=session_input
 
-build/attack/smtpd: t/attack.c $(call objects,build,$(PROGRAM) plain.c) \
+build/attack/smtpd: t/attack.c $(call objects,build,$(PROGRAM) modules-none.c) \
     libsession.a
 	@mkdir -p $(@D)
 	$(ATTACK) -static-pie -o $@ $^ $(BSD_ARCHIVES)
 
-build/attack/smtpd-tls: t/attack.c $(call objects,build,$(PROGRAM) full.c \
+build/attack/smtpd-tls: t/attack.c $(call objects,build,$(PROGRAM) modules-tls.c \
     $(TLS) $(AUTH)) libsession.a
 	@mkdir -p $(@D)
 	$(ATTACK) -pie -o $@ $^ $(TLS_LIBS) -lcrypt $(BSD_LIBS)
@@ -406,4 +406,4 @@ FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
 
--include $(wildcard build/*.d build/*/*.d build/*/t/*.d)
+-include $(wildcard build/*.d build/*/*.d build/*/*/*.d)

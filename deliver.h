@@ -39,7 +39,7 @@ void	arguments_free(struct arguments *);
 bool	arguments_allowed(const struct connection *, char *const *argv,
 	    size_t argc, char *const *env);
 
-/* exec.c: a program that takes the message on its standard input. */
+/* program.c: a program that takes the message on its standard input. */
 int	exec_create(void);	/* a file without a name; -1 */
 /* recipient and dsn: as for arguments_make(). */
 struct session_verdict exec_run(struct connection *, int fd, uint64_t size,

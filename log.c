@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "address.h"
+#include "session/address.h"
 #include "smtpd.h"
 
 #define LINE_MAX_LOG	2048	/* what is longer is cut, and marked so */

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "engine.h"
+#include "session/engine.h"
 
 const struct session_verdict engine_accept = { .kind = SESSION_ACCEPT };
 

@@ -21,7 +21,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "address.h"
+#include "session/address.h"
 #include "smtpd.h"
 
 #define FILE_SIZE_MAX	65536

@@ -264,10 +264,10 @@ struct auth_module {
 	/* -t: what is wrong with the sources, on standard error; count. */
 	int	 (*check)(const struct settings *);
 };
-/* full.c or plain.c: NULL in smtpd, which becomes smtpd-tls for either. */
+/* modules-tls.c or modules-none.c: NULL in smtpd, which becomes smtpd-tls for either. */
 extern const struct auth_module *const auth_module;
 
-/* ask.c: the connection to a policy server, kept for the session. */
+/* server.c: the connection to a policy server, kept for the session. */
 
 /*
  * The length of the answer, with one of the two line ends that end it; or -1.

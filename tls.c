@@ -4,7 +4,7 @@
  * Only in smtpd-tls: loading GnuTLS costs more than a whole session without it.
  * It owns the one TLS session of this process, from its settings and handshake
  * over records and alerts to its end, and what is said of it.  Certificates and
- * the keys in files are credentials.c's.
+ * the keys in files are certificates.c's.
  *
  * The session is never torn down: it ends once, by whatever comes first of a
  * close_notify, an alert, an error of ours or of the network, and from then on

@@ -20,7 +20,7 @@
 int	tls_complain(char *err, size_t, const char *setting, const char *what,
 	    const char *why);
 
-/* credentials.c: our certificates and keys, and the client's certificate. */
+/* certificates.c: our certificates and keys, and the client's certificate. */
 
 /*
  * All of tls-cert, tls-key and tls-client-ca, to be given to a session and then

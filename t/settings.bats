@@ -2,7 +2,7 @@
 
 load lib
 
-MANUAL=$ROOT/smtpd.conf.5
+MANUAL=$ROOT/man/smtpd.conf.5
 
 # dump [ARGUMENT ...]: -T, in $output and $status; its errors in $LOG.
 dump() {
@@ -615,21 +615,21 @@ impossible() {
 	done
 	diff <(cat "$BATS_TEST_TMPDIR"/env.* | sed -n 's/=.*//p' |
 	    grep -vx -e PWD -e _ -e SHLVL -e PATH | sort -u) \
-	    <(sed -n '/^In it are/,/^Its exit/s/^\.It Ev //p' "$ROOT/smtpd.8" |
+	    <(sed -n '/^In it are/,/^Its exit/s/^\.It Ev //p' "$ROOT/man/smtpd.8" |
 	    sed 's/ , /\n/g' | sort)
 }
 
 @test "the manual names every event of the log" {
-	diff <(cat "$ROOT"/*.c | sed -n -e 's/.*log_event("\([a-z]*\)".*/\1/p' \
+	diff <(cat "$ROOT"/*.c "$ROOT"/*/*.c | sed -n -e 's/.*log_event("\([a-z]*\)".*/\1/p' \
 	    -e 's/.*begin(&l, "\([a-z]*\)").*/\1/p' | sort -u) \
-	    <(sed -n '/^\.Sh LOG/,/^With the/s/^\.It Cm //p' "$ROOT/smtpd.8" |
+	    <(sed -n '/^\.Sh LOG/,/^With the/s/^\.It Cm //p' "$ROOT/man/smtpd.8" |
 	    sort)
 }
 
 @test "the manuals are clean" {
 	local page
 
-	for page in smtpd.8 smtpd.conf.5 session.3; do
+	for page in man/smtpd.8 man/smtpd.conf.5 man/session.3; do
 		run mandoc -Tlint -Wwarning "$ROOT/$page"
 		[[ $status == 0 && -z $output ]] || fail "$page: $output" ||
 			return

@@ -3,7 +3,7 @@ load ../lib
 
 @test "the manuals are clean" {
 	cd "$ROOT"
-	run mandoc -Tlint -W warning smtpd.8 smtpd.conf.5 session.3
+	run mandoc -Tlint -W warning man/smtpd.8 man/smtpd.conf.5 man/session.3
 	[[ -z $output ]] || fail "$output"
 	((status == 0))
 }

@@ -5,7 +5,7 @@
  * writes where it likes.  So a process is forked before the sandbox closes; it
  * makes the messages' files and runs the program of the settings, and nothing
  * else, whatever the session may have become: arguments and environment are
- * compared with what the settings and exec.c allow.  It ends with the session,
+ * compared with what the settings and program.c allow.  It ends with the session,
  * whose end of the socket is the only one, and goes along to smtpd-tls.  One
  * that does not answer in time (the program can stop it, being of the same
  * user) is given up, and with it all messages that are still to come.

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "session.h"
+#include "../session.h"
 
 #define LABEL_MAX	63	/* RFC 1035 section 2.3.4 */
 

@@ -1,5 +1,5 @@
 /*
- * exec.c - a program that takes the message.
+ * program.c - a program that takes the message.
  *
  * No shell: what arguments.c makes, the message in a file without a name as
  * standard input, and no other descriptor of ours.  The child is started
@@ -27,7 +27,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "address.h"
+#include "session/address.h"
 #include "deliver.h"
 
 #define LOG_LINES	100	/* of standard error, for each run */

@@ -1,5 +1,5 @@
 /*
- * ask.c - the connection to a policy server: a question there, an answer back.
+ * server.c - the connection to a policy server: a question there, an answer back.
  *
  * It is opened for the first question and kept for the session, one for each
  * address.  Everything has a deadline, and ends at SIGTERM.

@@ -6,7 +6,7 @@
 #ifndef ENGINE_H
 #define ENGINE_H
 
-#include "session.h"
+#include "../session.h"
 
 /* Every reply of the engine's own; the table is in reply.c. */
 enum reply {

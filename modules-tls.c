@@ -1,5 +1,5 @@
 /*
- * full.c - linked into smtpd-tls: all there is.  See handover.c.
+ * modules-tls.c - linked into smtpd-tls: all there is.  See handover.c.
  */
 #include "auth.h"
 #include "smtpd.h"

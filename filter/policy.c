@@ -20,7 +20,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "address.h"
+#include "session/address.h"
 #include "smtpd.h"
 
 #define TIME_MAX	100	/* seconds for an answer; Postfix's default */

@@ -1,5 +1,5 @@
 /*
- * credentials.c - who is who in TLS: our certificates, the client's.
+ * certificates.c - who is who in TLS: our certificates, the client's.
  *
  * It owns the files that the settings name (certificates, their keys, the
  * authority of clients, the key of the tickets), how they are loaded and what

@@ -1,5 +1,5 @@
 /*
- * plain.c - linked into smtpd: no TLS, no passwords.  See handover.c.
+ * modules-none.c - linked into smtpd: no TLS, no passwords.  See handover.c.
  */
 #include "smtpd.h"
 

@@ -22,7 +22,8 @@ CFLAGS	= -O2 -g
 # Sources.  smtpd becomes smtpd-tls when a session needs TLS or passwords; see
 # handover.c.  The engine is also a library.
 ENGINE	= session.c $(wildcard session/*.c)
-PROGRAM	= smtpd.c peer.c conn.c log.c handover.c settings.c proxy.c sandbox.c \
+PROGRAM	= smtpd.c transaction.c peer.c conn.c log.c handover.c settings.c \
+	  proxy.c sandbox.c \
 	  deliver.c $(wildcard deliver/*.c) \
 	  $(wildcard filter/*.c)
 TLS	= tls.c tls/certificates.c

@@ -234,3 +234,10 @@ log_dialogue(char direction, const char *line, size_t len)
 	add_pair(&l, "line", text);
 	end(&l, LOG_DEBUG);
 }
+
+const char *
+log_number(char *buf, size_t size, uint64_t n)
+{
+	snprintf(buf, size, "%llu", (unsigned long long)n);
+	return buf;
+}

@@ -1,9 +1,9 @@
 /*
  * smtpd.c - the program: one SMTP session on standard input and output.
  *
- * What the engine decides is in session.c; here its hooks are answered with
- * the help of deliver.c, recipients.c, policy.c, tls.c and auth.c, and the
- * bytes are moved.
+ * What the engine decides is in session.c, what is done with a message in
+ * transaction.c; here the bytes are moved, and the hooks about the session
+ * itself are answered with the help of tls.c and auth.c.
  */
 #include <sys/random.h>
 
@@ -17,222 +17,12 @@
 #include <unistd.h>
 
 #include "smtpd.h"
+#include "transaction.h"
+#include "verdict.h"
 
 static struct connection	 client;
 static struct session_config	 config;
 static char			 input[65536];
-
-static const struct session_verdict accept_it = { .kind = SESSION_ACCEPT };
-
-static struct session_verdict
-refuse(int code, const char *status, const char *text)
-{
-	return (struct session_verdict){ SESSION_REFUSE, code, status, text };
-}
-
-static const char *
-number(char *buf, size_t size, uint64_t n)
-{
-	snprintf(buf, size, "%llu", (unsigned long long)n);
-	return buf;
-}
-
-/* The recipients of a transaction. */
-
-static int
-keep_recipient(struct recipients *r, const char *path)
-{
-	size_t n = strlen(path) + 1, size = r->size;
-	char *text;
-
-	while (size - r->len < n)
-		size = size == 0 ? 1024 : size * 2;
-	if (size != r->size) {
-		if ((text = realloc(r->text, size)) == NULL)
-			return -1;
-		r->text = text;
-		r->size = size;
-	}
-	memcpy(r->text + r->len, path, n);
-	r->len += n;
-	r->count++;
-	return 0;
-}
-
-/* NOTIFY and ORCPT hold no blank: one between them, whatever is missing. */
-static int
-keep_dsn(struct recipients *dsn, const struct session_rcpt *r)
-{
-	char both[SESSION_LINE_MAX + 2];
-
-	snprintf(both, sizeof(both), "%s %s",
-	    r->notify != NULL ? r->notify : "",
-	    r->orcpt != NULL ? r->orcpt : "");
-	return keep_recipient(dsn, both);
-}
-
-/* The hooks. */
-
-static struct session_verdict
-on_mail(void *arg, const struct session_mail *m)
-{
-	struct connection *c = arg;
-
-	strlcpy(c->sender, m->path, sizeof(c->sender));
-	c->recipients.len = c->recipients.count = 0;
-	c->dsn.len = c->dsn.count = 0;
-	strlcpy(c->dsn_ret, m->ret != NULL ? m->ret : "", sizeof(c->dsn_ret));
-	strlcpy(c->dsn_envid, m->envid != NULL ? m->envid : "",
-	    sizeof(c->dsn_envid));
-	c->body = m->body;
-	c->utf8 = m->utf8;
-	c->declared = m->size;
-	c->priority = m->priority;
-	strlcpy(c->sender_auth, m->auth != NULL ? m->auth : "",
-	    sizeof(c->sender_auth));
-	c->counted = c->crowded = false;
-	c->messages++;
-	return accept_it;
-}
-
-static const char too_many[] = "Too many recipients";
-
-static struct session_verdict
-judge_recipient(struct connection *c, const struct session_rcpt *r)
-{
-	struct session_verdict v;
-
-	if (c->settings.spool == NULL && c->settings.exec == NULL) {
-		log_error(0, "neither spool nor exec is set", NULL);
-		return refuse(451, "4.3.5", "No place for mail here yet");
-	}
-	v = recipients_check(c, r->path);
-	/* The policy server will be asked when the client comes again. */
-	if (v.kind == SESSION_ACCEPT && !arguments_room(c, r))
-		v = refuse(452, "4.5.3", too_many);
-	if (v.kind == SESSION_ACCEPT)
-		v = policy_rcpt(c, r->path);
-	return v;
-}
-
-static void
-log_recipient(const struct connection *c, const char *path, int code,
-    const char *why)
-{
-	char text[16];
-
-	log_event("recipient", "status", "refused", "code",
-	    number(text, sizeof(text), (uint64_t)code), "from", c->sender, "to",
-	    path, "addr", c->addr, "why", why, NULL);
-}
-
-/* One too many is no error, and any number may follow: a line for the first. */
-static void
-log_crowd(struct connection *c, const char *path, const char *why)
-{
-	if (!c->crowded)
-		log_recipient(c, path, 452, why);
-	c->crowded = true;
-}
-
-static struct session_verdict
-on_rcpt(void *arg, const struct session_rcpt *r)
-{
-	struct connection *c = arg;
-	struct session_verdict v = judge_recipient(c, r);
-	size_t dsn = c->dsn.len;
-
-	if (v.kind != SESSION_ACCEPT) {
-		if (v.text == too_many)
-			log_crowd(c, r->path, v.text);
-		else
-			log_recipient(c, r->path, v.code, v.text);
-		return v;
-	}
-	if ((c->settings.dsn && keep_dsn(&c->dsn, r) == -1) ||
-	    keep_recipient(&c->recipients, r->path) == -1) {
-		log_error(errno, "recipient", NULL);
-		c->dsn.len = dsn;
-		c->dsn.count = c->recipients.count;
-		return refuse(451, "4.3.0", "Out of memory");
-	}
-	return v;
-}
-
-static void
-on_body(void *arg, const char *p, size_t n)
-{
-	(void)arg;
-	deliver_body(p, n);
-}
-
-static const char *
-status_of(int code)
-{
-	return code < 500 ? "deferred" : "refused";
-}
-
-static void
-log_message(struct connection *c, const char *status, uint64_t size,
-    const char *to, const char *why)
-{
-	char size_text[24], count[24];
-
-	log_event("message", "status", status, "size", size == 0 ? NULL :
-	    number(size_text, sizeof(size_text), size), "recipients",
-	    number(count, sizeof(count), c->recipients.count), "from",
-	    c->sender, "to", to, "user", *c->user != '\0' ? c->user : NULL,
-	    "addr", c->addr, "why", why, NULL);
-}
-
-static const char *
-nth_recipient(const struct connection *c, unsigned n)
-{
-	const char *p = c->recipients.text;
-
-	while (n-- > 0)
-		p += strlen(p) + 1;
-	return p;
-}
-
-static struct session_verdict
-on_data(void *arg)
-{
-	struct connection *c = arg;
-	struct session_verdict v = deliver_start(c);
-
-	if (v.kind != SESSION_ACCEPT)
-		log_message(c, status_of(v.code), 0, nth_recipient(c, 0),
-		    v.text);
-	return v;
-}
-
-static struct session_verdict
-on_end(void *arg, uint64_t size, unsigned recipient)
-{
-	struct connection *c = arg;
-	struct session_verdict v = policy_end(c, size);
-
-	if (v.kind == SESSION_ACCEPT && !policy_discard())
-		v = deliver_end(c, recipient);
-	if (v.kind == SESSION_ACCEPT && !c->counted) {
-		c->counted = true;
-		c->accepted++;
-	}
-	log_message(c, v.kind == SESSION_ACCEPT ? policy_discard() ?
-	    "discarded" : "accepted" : status_of(v.code), size,
-	    nth_recipient(c, recipient),
-	    v.kind == SESSION_ACCEPT ? NULL : v.text);
-	return v;
-}
-
-static void
-on_reset(void *arg)
-{
-	(void)arg;
-	deliver_reset();
-	policy_reset();
-}
 
 /* Replies go out when there is nothing else to do: pipelining costs nothing. */
 static int
@@ -256,8 +46,8 @@ on_starttls(void *arg)
 	if (tls_module == NULL && flush(&c->session) == 0)
 		handover_starttls(c);
 	if (conn_tls_load(&c->settings) == -1)
-		return refuse(454, "4.7.0", "TLS not available now");
-	return accept_it;
+		return verdict_refuse(454, "4.7.0", "TLS not available now");
+	return verdict_accept();
 }
 
 static const char *
@@ -297,30 +87,13 @@ on_reply(void *arg, const char *line, size_t len)
 	log_dialogue('>', line, len);
 }
 
-/* By the engine itself: at MAIL there is no transaction yet. */
-static void
-on_refused(void *arg, bool recipient, const char *path, int code,
-    const char *why)
-{
-	struct connection *c = arg;
-
-	if (!recipient)
-		log_event("message", "status", status_of(code), "from", path,
-		    "user", *c->user != '\0' ? c->user : NULL, "addr", c->addr,
-		    "why", why, NULL);
-	else if (code == 452)
-		log_crowd(c, path, why);
-	else
-		log_recipient(c, path, code, why);
-}
-
 static void
 on_event(void *arg, enum session_event event, const char *why)
 {
 	struct connection *c = arg;
 
 	if (event == SESSION_EV_REFUSED) {
-		log_message(c, "refused", 0, nth_recipient(c, 0), why);
+		transaction_refused(c, why);
 		return;
 	}
 	c->reason = why;
@@ -328,10 +101,12 @@ on_event(void *arg, enum session_event event, const char *why)
 }
 
 static struct session_hooks hooks = {
-	.mail = on_mail, .rcpt = on_rcpt, .data = on_data, .body = on_body,
-	.end = on_end, .reset = on_reset, .starttls = on_starttls,
+	.mail = transaction_mail, .rcpt = transaction_rcpt,
+	.data = transaction_data, .body = transaction_body,
+	.end = transaction_end, .reset = transaction_reset,
+	.refused = transaction_rejected, .starttls = on_starttls,
 	.mechanisms = on_mechanisms, .auth = on_auth, .auth_end = on_auth_end,
-	.refused = on_refused, .event = on_event,
+	.event = on_event,
 };
 
 /* The session. */
@@ -462,8 +237,8 @@ log_close(const struct connection *c)
 {
 	char messages[16], accepted[16];
 
-	log_event("close", "messages", number(messages, sizeof(messages),
-	    c->messages), "accepted", number(accepted, sizeof(accepted),
+	log_event("close", "messages", log_number(messages, sizeof(messages),
+	    c->messages), "accepted", log_number(accepted, sizeof(accepted),
 	    c->accepted), "helo", *session_helo(&c->session) != '\0' ?
 	    session_helo(&c->session) : NULL, "addr", c->addr, "reason",
 	    c->reason, NULL);

@@ -195,6 +195,8 @@ void	log_event(const char *event, ...) __attribute__((sentinel));
 void	log_error(int error, const char *what, const char *object);
 /* The dialogue, when log-level says so. */
 void	log_dialogue(char direction, const char *line, size_t len);
+/* A number as a value, in buf. */
+const char *log_number(char *buf, size_t, uint64_t);
 bool	log_is_debug(void);
 bool	log_is_syslog(void);
 

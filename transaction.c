@@ -1,0 +1,232 @@
+/*
+ * transaction.c - one transaction, from MAIL to its end: the answers to the
+ * engine's hooks about it, what is kept of it, and its lines in the log.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "transaction.h"
+#include "verdict.h"
+
+/* The recipients of a transaction. */
+
+static int
+keep_recipient(struct recipients *r, const char *path)
+{
+	size_t n = strlen(path) + 1, size = r->size;
+	char *text;
+
+	while (size - r->len < n)
+		size = size == 0 ? 1024 : size * 2;
+	if (size != r->size) {
+		if ((text = realloc(r->text, size)) == NULL)
+			return -1;
+		r->text = text;
+		r->size = size;
+	}
+	memcpy(r->text + r->len, path, n);
+	r->len += n;
+	r->count++;
+	return 0;
+}
+
+/* NOTIFY and ORCPT hold no blank: one between them, whatever is missing. */
+static int
+keep_dsn(struct recipients *dsn, const struct session_rcpt *r)
+{
+	char both[SESSION_LINE_MAX + 2];
+
+	snprintf(both, sizeof(both), "%s %s",
+	    r->notify != NULL ? r->notify : "",
+	    r->orcpt != NULL ? r->orcpt : "");
+	return keep_recipient(dsn, both);
+}
+
+/* The hooks. */
+
+struct session_verdict
+transaction_mail(void *arg, const struct session_mail *m)
+{
+	struct connection *c = arg;
+
+	strlcpy(c->sender, m->path, sizeof(c->sender));
+	c->recipients.len = c->recipients.count = 0;
+	c->dsn.len = c->dsn.count = 0;
+	strlcpy(c->dsn_ret, m->ret != NULL ? m->ret : "", sizeof(c->dsn_ret));
+	strlcpy(c->dsn_envid, m->envid != NULL ? m->envid : "",
+	    sizeof(c->dsn_envid));
+	c->body = m->body;
+	c->utf8 = m->utf8;
+	c->declared = m->size;
+	c->priority = m->priority;
+	strlcpy(c->sender_auth, m->auth != NULL ? m->auth : "",
+	    sizeof(c->sender_auth));
+	c->counted = c->crowded = false;
+	c->messages++;
+	return verdict_accept();
+}
+
+static const char too_many[] = "Too many recipients";
+
+static struct session_verdict
+judge_recipient(struct connection *c, const struct session_rcpt *r)
+{
+	struct session_verdict v;
+
+	if (c->settings.spool == NULL && c->settings.exec == NULL) {
+		log_error(0, "neither spool nor exec is set", NULL);
+		return verdict_refuse(451, "4.3.5",
+		    "No place for mail here yet");
+	}
+	v = recipients_check(c, r->path);
+	/* The policy server will be asked when the client comes again. */
+	if (v.kind == SESSION_ACCEPT && !arguments_room(c, r))
+		v = verdict_refuse(452, "4.5.3", too_many);
+	if (v.kind == SESSION_ACCEPT)
+		v = policy_rcpt(c, r->path);
+	return v;
+}
+
+static void
+log_recipient(const struct connection *c, const char *path, int code,
+    const char *why)
+{
+	char text[16];
+
+	log_event("recipient", "status", "refused", "code",
+	    log_number(text, sizeof(text), (uint64_t)code), "from", c->sender,
+	    "to", path, "addr", c->addr, "why", why, NULL);
+}
+
+/* One too many is no error, and any number may follow: a line for the first. */
+static void
+log_crowd(struct connection *c, const char *path, const char *why)
+{
+	if (!c->crowded)
+		log_recipient(c, path, 452, why);
+	c->crowded = true;
+}
+
+struct session_verdict
+transaction_rcpt(void *arg, const struct session_rcpt *r)
+{
+	struct connection *c = arg;
+	struct session_verdict v = judge_recipient(c, r);
+	size_t dsn = c->dsn.len;
+
+	if (v.kind != SESSION_ACCEPT) {
+		if (v.text == too_many)
+			log_crowd(c, r->path, v.text);
+		else
+			log_recipient(c, r->path, v.code, v.text);
+		return v;
+	}
+	if ((c->settings.dsn && keep_dsn(&c->dsn, r) == -1) ||
+	    keep_recipient(&c->recipients, r->path) == -1) {
+		log_error(errno, "recipient", NULL);
+		c->dsn.len = dsn;
+		c->dsn.count = c->recipients.count;
+		return verdict_refuse(451, "4.3.0", "Out of memory");
+	}
+	return v;
+}
+
+void
+transaction_body(void *arg, const char *p, size_t n)
+{
+	(void)arg;
+	deliver_body(p, n);
+}
+
+static const char *
+status_of(int code)
+{
+	return code < 500 ? "deferred" : "refused";
+}
+
+static void
+log_message(struct connection *c, const char *status, uint64_t size,
+    const char *to, const char *why)
+{
+	char size_text[24], count[24];
+
+	log_event("message", "status", status, "size", size == 0 ? NULL :
+	    log_number(size_text, sizeof(size_text), size), "recipients",
+	    log_number(count, sizeof(count), c->recipients.count), "from",
+	    c->sender, "to", to, "user", *c->user != '\0' ? c->user : NULL,
+	    "addr", c->addr, "why", why, NULL);
+}
+
+static const char *
+nth_recipient(const struct connection *c, unsigned n)
+{
+	const char *p = c->recipients.text;
+
+	while (n-- > 0)
+		p += strlen(p) + 1;
+	return p;
+}
+
+struct session_verdict
+transaction_data(void *arg)
+{
+	struct connection *c = arg;
+	struct session_verdict v = deliver_start(c);
+
+	if (v.kind != SESSION_ACCEPT)
+		log_message(c, status_of(v.code), 0, nth_recipient(c, 0),
+		    v.text);
+	return v;
+}
+
+struct session_verdict
+transaction_end(void *arg, uint64_t size, unsigned recipient)
+{
+	struct connection *c = arg;
+	struct session_verdict v = policy_end(c, size);
+
+	if (v.kind == SESSION_ACCEPT && !policy_discard())
+		v = deliver_end(c, recipient);
+	if (v.kind == SESSION_ACCEPT && !c->counted) {
+		c->counted = true;
+		c->accepted++;
+	}
+	log_message(c, v.kind == SESSION_ACCEPT ? policy_discard() ?
+	    "discarded" : "accepted" : status_of(v.code), size,
+	    nth_recipient(c, recipient),
+	    v.kind == SESSION_ACCEPT ? NULL : v.text);
+	return v;
+}
+
+void
+transaction_reset(void *arg)
+{
+	(void)arg;
+	deliver_reset();
+	policy_reset();
+}
+
+/* By the engine itself: at MAIL there is no transaction yet. */
+void
+transaction_rejected(void *arg, bool recipient, const char *path, int code,
+    const char *why)
+{
+	struct connection *c = arg;
+
+	if (!recipient)
+		log_event("message", "status", status_of(code), "from", path,
+		    "user", *c->user != '\0' ? c->user : NULL, "addr", c->addr,
+		    "why", why, NULL);
+	else if (code == 452)
+		log_crowd(c, path, why);
+	else
+		log_recipient(c, path, code, why);
+}
+
+void
+transaction_refused(struct connection *c, const char *why)
+{
+	log_message(c, "refused", 0, nth_recipient(c, 0), why);
+}

@@ -23,7 +23,7 @@ CFLAGS	= -O2 -g
 # handover.c.  The engine is also a library.
 ENGINE	= session.c $(wildcard session/*.c)
 PROGRAM	= smtpd.c transaction.c peer.c conn.c log.c handover.c settings.c \
-	  proxy.c sandbox.c \
+	  proxy.c sandbox.c strlist.c \
 	  deliver.c $(wildcard deliver/*.c) \
 	  $(wildcard filter/*.c)
 TLS	= tls.c tls/certificates.c
@@ -284,7 +284,7 @@ fuzz-parsers:
 	    build/fuzz/parsers.corpus
 
 build/fuzz/parsers: fuzz/parsers.c $(wildcard filter/*.c) proxy.c \
-    session/address.c smtpd.h session/address.h Makefile
+    session/address.c strlist.c smtpd.h session/address.h Makefile
 	@mkdir -p $(@D)
 	clang -std=gnu11 -D_GNU_SOURCE -O1 -g \
 	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \

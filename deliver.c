@@ -30,11 +30,6 @@ enum state {
 	OVER			/* the verdict is known */
 };
 
-struct cursor {			/* in a list of strings */
-	const char	*at;
-	unsigned	 number;
-};
-
 static struct {
 	enum state	 state;
 	bool		 ready;		/* this is not the first message */
@@ -46,7 +41,6 @@ static struct {
 	uint64_t	 size;		/* so far, buffer included */
 	uint64_t	 header_size;	/* of our own lines */
 	size_t		 column;	/* while writing Received */
-	struct cursor	 recipients, dsn;
 	struct session_verdict verdict;
 } delivery = { .fd = -1 };
 
@@ -153,34 +147,6 @@ put_line_end(void)
 
 /* Start to end. */
 
-/* The string with this number; cheap if asked for in order. */
-static const char *
-string_at(const struct recipients *list, struct cursor *c, unsigned number)
-{
-	if (c->at == NULL || number < c->number) {
-		c->at = list->text;
-		c->number = 0;
-	}
-	for (; c->number < number; c->number++)
-		c->at += strlen(c->at) + 1;
-	return c->at;
-}
-
-static const char *
-recipient_at(struct connection *c, unsigned number)
-{
-	return string_at(&c->recipients, &delivery.recipients, number);
-}
-
-/* Its NOTIFY and ORCPT, a blank between them; NULL without the setting. */
-static const char *
-dsn_at(struct connection *c, unsigned number)
-{
-	if (number >= c->dsn.count)
-		return NULL;
-	return string_at(&c->dsn, &delivery.dsn, number);
-}
-
 struct session_verdict
 deliver_start(struct connection *c)
 {
@@ -201,9 +167,9 @@ deliver_start(struct connection *c)
 		return deliver_failed(errno);
 	delivery.state = WRITING;
 	/* A BINARYMIME message keeps its line ends: ours are to match. */
-	delivery.crlf = s->newline_crlf || c->body == SESSION_BODY_BINARY;
+	delivery.crlf = s->newline_crlf || c->tx.body == SESSION_BODY_BINARY;
 	each = delivery.to_program && arguments_each(s);
-	put_header(c, 0, each ? 1 : c->recipients.count);
+	put_header(c, 0, each ? 1 : c->tx.recipients.count);
 	delivery.header_size = delivery.size;
 	return accepted;
 }
@@ -222,7 +188,6 @@ deliver_reset(void)
 	delivery.error = 0;
 	delivery.len = 0;
 	delivery.size = 0;
-	delivery.recipients.at = delivery.dsn.at = NULL;
 }
 
 /*
@@ -266,17 +231,18 @@ copy_for(struct connection *c, unsigned number)
 static struct session_verdict
 run_for(struct connection *c, unsigned number)
 {
-	const char *recipient = recipient_at(c, number);
+	const char *recipient = strings_at(&c->tx.recipients, number);
 	struct session_verdict v;
 	uint64_t size = delivery.size;
 	int original;
 
-	if (c->recipients.count == 1)
-		return exec_run(c, delivery.fd, size, recipient, dsn_at(c, 0));
+	if (c->tx.recipients.count == 1)
+		return exec_run(c, delivery.fd, size, recipient,
+		    strings_at(&c->tx.dsn, 0));
 	original = copy_for(c, number);
 	v = delivery.error != 0 ? deliver_failed(delivery.error) :
 	    exec_run(c, delivery.fd, delivery.size, recipient,
-	    dsn_at(c, number));
+	    strings_at(&c->tx.dsn, number));
 	if (delivery.fd != -1)
 		close(delivery.fd);
 	delivery.fd = original;
@@ -301,7 +267,7 @@ run_for_all(struct connection *c)
 	struct session_verdict v, worst = accepted;
 	unsigned i;
 
-	for (i = 0; i < c->recipients.count; i++) {
+	for (i = 0; i < c->tx.recipients.count; i++) {
 		v = run_for(c, i);
 		if (v.kind == SESSION_REFUSE && v.code < 500)
 			return v;
@@ -346,7 +312,7 @@ deliver_end(struct connection *c, unsigned recipient)
 	}
 	if (delivery.state == WRITTEN && c->settings.lmtp &&
 	    delivery.to_program && arguments_each(&c->settings) &&
-	    recipient < c->recipients.count)
+	    recipient < c->tx.recipients.count)
 		return run_for(c, recipient);
 	if (delivery.state == WRITTEN) {
 		delivery.verdict = hand_over(c);
@@ -397,10 +363,11 @@ put_field(const char *name, const char *before, const char *value,
 static void
 put_recipient(struct connection *c, unsigned number)
 {
-	const char *dsn = dsn_at(c, number);
+	const char *dsn = strings_at(&c->tx.dsn, number);
 	size_t len;
 
-	put_field("Delivered-To: ", "", recipient_at(c, number), "");
+	put_field("Delivered-To: ", "",
+	    strings_at(&c->tx.recipients, number), "");
 	if (dsn == NULL)
 		return;
 	if ((len = strcspn(dsn, " ")) > 0) {
@@ -421,20 +388,21 @@ put_header(struct connection *c, unsigned first, unsigned count)
 	size_t len;
 	unsigned i;
 
-	put_field("Return-Path: ", "<", c->sender, ">");
-	if (c->dsn_ret[0] != '\0')
-		put_field("DSN-Return: ", "", c->dsn_ret, "");
-	if (c->dsn_envid[0] != '\0')
-		put_field("Original-Envelope-Id: ", "", c->dsn_envid, "");
+	put_field("Return-Path: ", "<", c->tx.sender, ">");
+	if (c->tx.dsn_ret[0] != '\0')
+		put_field("DSN-Return: ", "", c->tx.dsn_ret, "");
+	if (c->tx.dsn_envid[0] != '\0')
+		put_field("Original-Envelope-Id: ", "", c->tx.dsn_envid, "");
 	if (c->settings.mt_priority) {
-		snprintf(priority, sizeof(priority), "%d", c->priority);
+		snprintf(priority, sizeof(priority), "%d", c->tx.priority);
 		put_field("MT-Priority: ", "", priority, "");
 	}
 	for (i = 0; i < count; i++)
 		put_recipient(c, first + i);
 	if ((lines = policy_prepend(&len)) != NULL)
 		put_lines(lines, len);
-	put_received(c, count == 1 ? recipient_at(c, first) : NULL);
+	put_received(c, count == 1 ?
+	    strings_at(&c->tx.recipients, first) : NULL);
 }
 
 static void

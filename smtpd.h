@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "session.h"
+#include "strlist.h"
 
 #define SMTPD_VERSION	"0.1.0"
 
@@ -91,10 +92,20 @@ struct tls_info {
 	const char	*verify;	/* "ok", "none" or why it failed */
 };
 
-struct recipients {		/* in the order of their RCPT */
-	char		*text;		/* addresses, each ended by NUL */
-	size_t		 len, size;
-	unsigned	 count;
+/* From MAIL to reset. */
+struct transaction {
+	char		 sender[SESSION_PATH_MAX + 1];
+	struct strings	 recipients;
+	enum session_body body;
+	bool		 utf8;
+	uint64_t	 declared;	/* SIZE= of MAIL, or 0 */
+	int		 priority;	/* MT-PRIORITY of MAIL, or 0 */
+	char		 dsn_ret[5];	/* RET and ENVID, or "" */
+	char		 dsn_envid[101];
+	struct strings	 dsn;		/* of each: "NOTIFY ORCPT", with dsn */
+	char		 sender_auth[SESSION_LINE_MAX];	/* AUTH=, or "" */
+	bool		 counted;	/* as one of connection.accepted */
+	bool		 crowded;	/* too many recipients: it was logged */
 };
 
 struct connection {
@@ -109,24 +120,10 @@ struct connection {
 	struct tls_info	 tls;
 	unsigned	 messages;	/* transactions so far */
 	unsigned	 accepted;	/* of them */
-	bool		 counted;	/* the one at hand is in accepted */
 	const char	*reason;	/* of the end, for the log */
 	bool		 quit;		/* the client said so */
-	bool		 crowded;	/* too many recipients: it was logged */
 	bool		 wipe;		/* what was read has a secret in it */
-
-	/* The transaction, valid from MAIL to reset. */
-	char		 sender[SESSION_PATH_MAX + 1];
-	struct recipients recipients;
-	enum session_body body;
-	bool		 utf8;
-	uint64_t	 declared;	/* SIZE= of MAIL, or 0 */
-	char		 dsn_ret[5];	/* RET and ENVID, or "" */
-	char		 dsn_envid[101];
-	int		 priority;	/* MT-PRIORITY of MAIL, or 0 */
-	char		 sender_auth[SESSION_LINE_MAX];	/* AUTH=, or "" */
-	struct recipients dsn;		/* of each: "NOTIFY ORCPT", with dsn */
-
+	struct transaction tx;
 	struct session	 session;	/* last: most of it stays untouched */
 };
 

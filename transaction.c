@@ -10,60 +10,38 @@
 #include "transaction.h"
 #include "verdict.h"
 
-/* The recipients of a transaction. */
-
-static int
-keep_recipient(struct recipients *r, const char *path)
-{
-	size_t n = strlen(path) + 1, size = r->size;
-	char *text;
-
-	while (size - r->len < n)
-		size = size == 0 ? 1024 : size * 2;
-	if (size != r->size) {
-		if ((text = realloc(r->text, size)) == NULL)
-			return -1;
-		r->text = text;
-		r->size = size;
-	}
-	memcpy(r->text + r->len, path, n);
-	r->len += n;
-	r->count++;
-	return 0;
-}
-
 /* NOTIFY and ORCPT hold no blank: one between them, whatever is missing. */
 static int
-keep_dsn(struct recipients *dsn, const struct session_rcpt *r)
+keep_dsn(struct strings *dsn, const struct session_rcpt *r)
 {
 	char both[SESSION_LINE_MAX + 2];
 
 	snprintf(both, sizeof(both), "%s %s",
 	    r->notify != NULL ? r->notify : "",
 	    r->orcpt != NULL ? r->orcpt : "");
-	return keep_recipient(dsn, both);
+	return strings_add(dsn, both);
 }
 
-/* The hooks. */
+static void
+keep(char *to, size_t size, const char *s)
+{
+	strlcpy(to, s != NULL ? s : "", size);
+}
 
 struct session_verdict
 transaction_mail(void *arg, const struct session_mail *m)
 {
 	struct connection *c = arg;
+	struct transaction *tx = &c->tx;
 
-	strlcpy(c->sender, m->path, sizeof(c->sender));
-	c->recipients.len = c->recipients.count = 0;
-	c->dsn.len = c->dsn.count = 0;
-	strlcpy(c->dsn_ret, m->ret != NULL ? m->ret : "", sizeof(c->dsn_ret));
-	strlcpy(c->dsn_envid, m->envid != NULL ? m->envid : "",
-	    sizeof(c->dsn_envid));
-	c->body = m->body;
-	c->utf8 = m->utf8;
-	c->declared = m->size;
-	c->priority = m->priority;
-	strlcpy(c->sender_auth, m->auth != NULL ? m->auth : "",
-	    sizeof(c->sender_auth));
-	c->counted = c->crowded = false;
+	strlcpy(tx->sender, m->path, sizeof(tx->sender));
+	tx->body = m->body;
+	tx->utf8 = m->utf8;
+	tx->declared = m->size;
+	tx->priority = m->priority;
+	keep(tx->dsn_ret, sizeof(tx->dsn_ret), m->ret);
+	keep(tx->dsn_envid, sizeof(tx->dsn_envid), m->envid);
+	keep(tx->sender_auth, sizeof(tx->sender_auth), m->auth);
 	c->messages++;
 	return verdict_accept();
 }
@@ -96,17 +74,24 @@ log_recipient(const struct connection *c, const char *path, int code,
 	char text[16];
 
 	log_event("recipient", "status", "refused", "code",
-	    log_number(text, sizeof(text), (uint64_t)code), "from", c->sender,
-	    "to", path, "addr", c->addr, "why", why, NULL);
+	    log_number(text, sizeof(text), (uint64_t)code), "from",
+	    c->tx.sender, "to", path, "addr", c->addr, "why", why, NULL);
 }
 
 /* One too many is no error, and any number may follow: a line for the first. */
 static void
 log_crowd(struct connection *c, const char *path, const char *why)
 {
-	if (!c->crowded)
+	if (!c->tx.crowded)
 		log_recipient(c, path, 452, why);
-	c->crowded = true;
+	c->tx.crowded = true;
+}
+
+static struct session_verdict
+out_of_memory(void)
+{
+	log_error(ENOMEM, "recipient", NULL);
+	return verdict_refuse(451, "4.3.0", "Out of memory");
 }
 
 struct session_verdict
@@ -114,7 +99,6 @@ transaction_rcpt(void *arg, const struct session_rcpt *r)
 {
 	struct connection *c = arg;
 	struct session_verdict v = judge_recipient(c, r);
-	size_t dsn = c->dsn.len;
 
 	if (v.kind != SESSION_ACCEPT) {
 		if (v.text == too_many)
@@ -123,12 +107,11 @@ transaction_rcpt(void *arg, const struct session_rcpt *r)
 			log_recipient(c, r->path, v.code, v.text);
 		return v;
 	}
-	if ((c->settings.dsn && keep_dsn(&c->dsn, r) == -1) ||
-	    keep_recipient(&c->recipients, r->path) == -1) {
-		log_error(errno, "recipient", NULL);
-		c->dsn.len = dsn;
-		c->dsn.count = c->recipients.count;
-		return verdict_refuse(451, "4.3.0", "Out of memory");
+	if (strings_add(&c->tx.recipients, r->path) == -1)
+		return out_of_memory();
+	if (c->settings.dsn && keep_dsn(&c->tx.dsn, r) == -1) {
+		strings_pop(&c->tx.recipients);
+		return out_of_memory();
 	}
 	return v;
 }
@@ -154,19 +137,9 @@ log_message(struct connection *c, const char *status, uint64_t size,
 
 	log_event("message", "status", status, "size", size == 0 ? NULL :
 	    log_number(size_text, sizeof(size_text), size), "recipients",
-	    log_number(count, sizeof(count), c->recipients.count), "from",
-	    c->sender, "to", to, "user", *c->user != '\0' ? c->user : NULL,
+	    log_number(count, sizeof(count), c->tx.recipients.count), "from",
+	    c->tx.sender, "to", to, "user", *c->user != '\0' ? c->user : NULL,
 	    "addr", c->addr, "why", why, NULL);
-}
-
-static const char *
-nth_recipient(const struct connection *c, unsigned n)
-{
-	const char *p = c->recipients.text;
-
-	while (n-- > 0)
-		p += strlen(p) + 1;
-	return p;
 }
 
 struct session_verdict
@@ -176,8 +149,8 @@ transaction_data(void *arg)
 	struct session_verdict v = deliver_start(c);
 
 	if (v.kind != SESSION_ACCEPT)
-		log_message(c, status_of(v.code), 0, nth_recipient(c, 0),
-		    v.text);
+		log_message(c, status_of(v.code), 0,
+		    strings_at(&c->tx.recipients, 0), v.text);
 	return v;
 }
 
@@ -189,13 +162,13 @@ transaction_end(void *arg, uint64_t size, unsigned recipient)
 
 	if (v.kind == SESSION_ACCEPT && !policy_discard())
 		v = deliver_end(c, recipient);
-	if (v.kind == SESSION_ACCEPT && !c->counted) {
-		c->counted = true;
+	if (v.kind == SESSION_ACCEPT && !c->tx.counted) {
+		c->tx.counted = true;
 		c->accepted++;
 	}
 	log_message(c, v.kind == SESSION_ACCEPT ? policy_discard() ?
 	    "discarded" : "accepted" : status_of(v.code), size,
-	    nth_recipient(c, recipient),
+	    strings_at(&c->tx.recipients, recipient),
 	    v.kind == SESSION_ACCEPT ? NULL : v.text);
 	return v;
 }
@@ -203,9 +176,13 @@ transaction_end(void *arg, uint64_t size, unsigned recipient)
 void
 transaction_reset(void *arg)
 {
-	(void)arg;
+	struct connection *c = arg;
+
 	deliver_reset();
 	policy_reset();
+	strings_free(&c->tx.recipients);
+	strings_free(&c->tx.dsn);
+	c->tx = (struct transaction){ 0 };
 }
 
 /* By the engine itself: at MAIL there is no transaction yet. */
@@ -228,5 +205,5 @@ transaction_rejected(void *arg, bool recipient, const char *path, int code,
 void
 transaction_refused(struct connection *c, const char *why)
 {
-	log_message(c, "refused", 0, nth_recipient(c, 0), why);
+	log_message(c, "refused", 0, strings_at(&c->tx.recipients, 0), why);
 }

@@ -57,19 +57,6 @@ count_words(char *const *words)
 	return n;
 }
 
-static size_t
-add_recipients(char **argv, const struct recipients *r)
-{
-	char *p = r->text;
-	size_t i;
-
-	for (i = 0; i < r->count; i++) {
-		argv[i] = p;
-		p += strlen(p) + 1;
-	}
-	return r->count;
-}
-
 /* execve(2) promises not to change what it was declared to be able to. */
 static char *
 argument(const char *s)
@@ -79,6 +66,17 @@ argument(const char *s)
 	return u.out;
 }
 
+static size_t
+add_recipients(char **argv, const struct strings *list)
+{
+	const char *s = NULL;
+	size_t n = 0;
+
+	while ((s = strings_next(list, s)) != NULL)
+		argv[n++] = argument(s);
+	return n;
+}
+
 static char **
 make_argv(struct connection *c, const char *recipient)
 {
@@ -86,17 +84,17 @@ make_argv(struct connection *c, const char *recipient)
 	char **argv;
 	size_t i, n = 0;
 
-	argv = reallocarray(NULL, count_words(words) + c->recipients.count + 1,
-	    sizeof(*argv));
+	argv = reallocarray(NULL, count_words(words) +
+	    c->tx.recipients.count + 1, sizeof(*argv));
 	if (argv == NULL)
 		return NULL;
 	for (i = 0; words[i] != NULL; i++) {
 		if (strcmp(words[i], "{sender}") == 0)
-			argv[n++] = c->sender;
+			argv[n++] = c->tx.sender;
 		else if (strcmp(words[i], "{recipient}") == 0)
 			argv[n++] = argument(recipient);
 		else if (strcmp(words[i], "{recipients}") == 0)
-			n += add_recipients(argv + n, &c->recipients);
+			n += add_recipients(argv + n, &c->tx.recipients);
 		else
 			argv[n++] = words[i];
 	}
@@ -121,12 +119,11 @@ enum part { WHOLE, BEFORE, AFTER };	/* the blank, in each string */
 
 /* One of a list on each line: nothing in it has a newline. */
 static bool
-env_list(struct arguments *a, const char *name, const struct recipients *list,
+env_list(struct arguments *a, const char *name, const struct strings *list,
     enum part part)
 {
-	const char *s = list->text;
+	const char *s = NULL, *piece;
 	size_t len, n = strlen(name);
-	unsigned i;
 	char *p;
 
 	if (a->env_len == ENV_MAX || (p = malloc(n + list->len + 2)) == NULL)
@@ -135,16 +132,12 @@ env_list(struct arguments *a, const char *name, const struct recipients *list,
 	a->env[a->env_len] = NULL;
 	memcpy(p, name, n);
 	p[n++] = '=';
-	for (i = 0; i < list->count; i++) {
-		len = part == WHOLE ? strlen(s) : strcspn(s, " ");
-		if (part == AFTER) {
-			s += len + 1;
-			len = strlen(s);
-		}
-		memcpy(p + n, s, len);
+	while ((s = strings_next(list, s)) != NULL) {
+		piece = part == AFTER ? s + strcspn(s, " ") + 1 : s;
+		len = part == BEFORE ? strcspn(s, " ") : strlen(piece);
+		memcpy(p + n, piece, len);
 		n += len;
 		p[n++] = '\n';
-		s += strlen(s) + 1;
 	}
 	p[list->count > 0 ? n - 1 : n] = '\0';
 	return true;
@@ -160,32 +153,39 @@ arguments_room(const struct connection *c, const struct session_rcpt *r)
 {
 	size_t dsn = sizeof(" ");
 
-	if (c->settings.exec == NULL || c->recipients.count == 0 ||
+	if (c->settings.exec == NULL || c->tx.recipients.count == 0 ||
 	    arguments_each(&c->settings))
 		return true;
 	dsn += r->notify != NULL ? strlen(r->notify) : 0;
 	dsn += r->orcpt != NULL ? strlen(r->orcpt) : 0;
-	return c->recipients.len + strlen(r->path) + 1 <= VARIABLE_MAX &&
-	    (!c->settings.dsn || c->dsn.len + dsn <= VARIABLE_MAX);
+	return c->tx.recipients.len + strlen(r->path) + 1 <= VARIABLE_MAX &&
+	    (!c->settings.dsn || c->tx.dsn.len + dsn <= VARIABLE_MAX);
+}
+
+static bool
+env_dsn(struct arguments *a, const struct strings *list)
+{
+	return env_list(a, "DSN_NOTIFY", list, BEFORE) &&
+	    env_list(a, "DSN_ORCPT", list, AFTER);
 }
 
 /* What the client asked for, if it may ask. */
 static bool
 make_dsn_env(struct arguments *a, struct connection *c, const char *dsn)
 {
-	struct recipients one = { argument(dsn), 0, 0, 1 };
-	const struct recipients *list = &c->dsn;
+	struct strings one = { 0 };
+	bool made;
 
 	if (!c->settings.dsn)
 		return true;
-	if (dsn != NULL) {
-		one.len = strlen(dsn) + 1;
-		list = &one;
-	}
-	return env_set(a, "DSN_RET", c->dsn_ret) &&
-	    env_set(a, "DSN_ENVID", c->dsn_envid) &&
-	    env_list(a, "DSN_NOTIFY", list, BEFORE) &&
-	    env_list(a, "DSN_ORCPT", list, AFTER);
+	if (!env_set(a, "DSN_RET", c->tx.dsn_ret) ||
+	    !env_set(a, "DSN_ENVID", c->tx.dsn_envid))
+		return false;
+	if (dsn == NULL)
+		return env_dsn(a, &c->tx.dsn);
+	made = strings_add(&one, dsn) == 0 && env_dsn(a, &one);
+	strings_free(&one);
+	return made;
 }
 
 static bool
@@ -195,7 +195,7 @@ env_priority(struct arguments *a, const struct connection *c)
 
 	if (!c->settings.mt_priority)
 		return true;
-	snprintf(n, sizeof(n), "%d", c->priority);
+	snprintf(n, sizeof(n), "%d", c->tx.priority);
 	return env_set(a, "MT_PRIORITY", n);
 }
 
@@ -216,9 +216,9 @@ make_env(struct arguments *a, struct connection *c, uint64_t size,
 
 	snprintf(octets, sizeof(octets), "%llu", (unsigned long long)size);
 	return env_set(a, "PATH", program_search()) &&
-	    env_set(a, "SENDER", c->sender) &&
+	    env_set(a, "SENDER", c->tx.sender) &&
 	    (recipient != NULL ? env_set(a, "RECIPIENT", recipient) :
-	    env_list(a, "RECIPIENTS", &c->recipients, WHOLE)) &&
+	    env_list(a, "RECIPIENTS", &c->tx.recipients, WHOLE)) &&
 	    env_set(a, "REMOTE_ADDR", c->addr) &&
 	    env_set(a, "REMOTE_PORT", c->port) &&
 	    env_set(a, "HELO", session_helo(&c->session)) &&
@@ -229,9 +229,9 @@ make_env(struct arguments *a, struct connection *c, uint64_t size,
 	    env_set(a, "TLS_CLIENT", c->tls.client) &&
 	    env_set(a, "SESSION_ID", c->id) &&
 	    env_set(a, "MESSAGE_SIZE", octets) &&
-	    env_set(a, "BODY", body_names[c->body]) &&
-	    env_set(a, "SMTPUTF8", c->utf8 ? "yes" : "") &&
-	    env_set(a, "SENDER_AUTH", c->sender_auth) &&
+	    env_set(a, "BODY", body_names[c->tx.body]) &&
+	    env_set(a, "SMTPUTF8", c->tx.utf8 ? "yes" : "") &&
+	    env_set(a, "SENDER_AUTH", c->tx.sender_auth) &&
 	    env_priority(a, c);
 }
 

@@ -200,7 +200,7 @@ build(struct request *r, struct connection *c, const char *state)
 	add_attribute(r, "helo_name", session_helo(&c->session));
 	add_attribute(r, "queue_id", c->id);
 	add_attribute(r, "instance", instance);
-	add_attribute(r, "sender", c->sender);
+	add_attribute(r, "sender", c->tx.sender);
 	build_client(r, c);
 	build_server(r, c);
 	build_security(r, c);
@@ -224,7 +224,7 @@ policy_rcpt(struct connection *c, const char *path)
 	build(&r, c, "RCPT");
 	add_attribute(&r, "recipient", path);
 	add_number(&r, "recipient_count", 0);
-	add_number(&r, "size", c->declared);
+	add_number(&r, "size", c->tx.declared);
 	build_end(&r);
 	return question(c, c->settings.policy, &r, true);
 }
@@ -240,8 +240,9 @@ policy_end(struct connection *c, uint64_t size)
 		return policy.end;
 	build(&r, c, "END-OF-MESSAGE");
 	add_attribute(&r, "recipient",
-	    c->recipients.count == 1 ? c->recipients.text : "");
-	add_number(&r, "recipient_count", c->recipients.count);
+	    c->tx.recipients.count == 1 ?
+	    strings_at(&c->tx.recipients, 0) : "");
+	add_number(&r, "recipient_count", c->tx.recipients.count);
 	add_number(&r, "size", size);
 	build_end(&r);
 	policy.end = question(c, c->settings.policy_end, &r, false);
@@ -305,7 +306,7 @@ question(struct connection *c, const char *address, const struct request *r,
 			log_error(errno, "policy", address);
 		return no_answer(c);
 	}
-	policy_parse(buf, len, c->utf8, &policy.answer);
+	policy_parse(buf, len, c->tx.utf8, &policy.answer);
 	if (policy.answer.note != NULL)
 		log_event("policy", "action", policy.answer.note, "text",
 		    policy.answer.text, NULL);

@@ -1,8 +1,8 @@
 /*
  * deliver.c - a message on its way to the spool or to the program.
  *
- * Owns the buffer through which each message is written, the lines that are
- * put on top of it, and the way from what happened to what the client is told.
+ * Owns the buffer through which each message is written, and the way from what
+ * happened to what the client is told.
  * The message never is in memory as a whole, nor is the list of recipients
  * copied: a small message costs one write, a large one a write each 64 KiB.
  */
@@ -10,18 +10,13 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "deliver.h"
+#include "deliver/trace.h"
 
 #define BUFFER_SIZE	65536
-/* RFC 5322 section 2.1.1 wants no more than 78 characters a line. */
-#define COLUMNS		77	/* a semicolon may follow */
-#define MARGIN		10	/* as far as what a line begins with goes */
-#define SECONDS_A_DAY	86400
 
 enum state {
 	NOTHING,		/* no message */
@@ -34,21 +29,17 @@ static struct {
 	enum state	 state;
 	bool		 ready;		/* this is not the first message */
 	int		 fd;
-	bool		 crlf;		/* line ends of our own lines */
+	struct output	 top;		/* for our own lines */
 	bool		 to_program;
 	int		 error;		/* errno of the first failed write */
 	size_t		 len;		/* in the buffer */
 	uint64_t	 size;		/* so far, buffer included */
 	uint64_t	 header_size;	/* of our own lines */
-	size_t		 column;	/* while writing Received */
 	struct session_verdict verdict;
-} delivery = { .fd = -1 };
+} delivery = { .fd = -1, .top = { .write = deliver_body } };
 
 /* Not in delivery, which would make it part of the file and not just zeros. */
 static char	 buffer[BUFFER_SIZE];
-
-static void	put_header(struct connection *, unsigned, unsigned);
-static void	put_received(struct connection *, const char *);
 
 static const struct session_verdict accepted = {
 	SESSION_ACCEPT, 0, NULL, NULL
@@ -133,18 +124,6 @@ deliver_body(const char *p, size_t len)
 	delivery.len += len;
 }
 
-static void
-put_text(const char *s)
-{
-	deliver_body(s, strlen(s));
-}
-
-static void
-put_line_end(void)
-{
-	put_text(delivery.crlf ? "\r\n" : "\n");
-}
-
 /* Start to end. */
 
 struct session_verdict
@@ -167,9 +146,10 @@ deliver_start(struct connection *c)
 		return deliver_failed(errno);
 	delivery.state = WRITING;
 	/* A BINARYMIME message keeps its line ends: ours are to match. */
-	delivery.crlf = s->newline_crlf || c->tx.body == SESSION_BODY_BINARY;
+	delivery.top.line_end = s->newline_crlf ||
+	    c->tx.body == SESSION_BODY_BINARY ? "\r\n" : "\n";
 	each = delivery.to_program && arguments_each(s);
-	put_header(c, 0, each ? 1 : c->tx.recipients.count);
+	trace_write(&delivery.top, c, 0, each ? 1 : c->tx.recipients.count);
 	delivery.header_size = delivery.size;
 	return accepted;
 }
@@ -207,7 +187,7 @@ copy_for(struct connection *c, unsigned number)
 		return from;
 	}
 	delivery.size = 0;
-	put_header(c, number, 1);
+	trace_write(&delivery.top, c, number, 1);
 	write_buffer();
 	while (delivery.error == 0 && n != 0) {
 		n = pread(from, buffer, sizeof(buffer), offset);
@@ -327,217 +307,4 @@ deliver_check(const struct settings *s)
 	if (s->exec != NULL)
 		return exec_check(s);
 	return s->spool != NULL ? spool_check(s->spool) : 0;
-}
-
-/*
- * The lines on top.  All above the first Received is ours, so that nothing in
- * the message can pass for the envelope.
- */
-
-/* Lines with "\n" at their ends, from the policy server. */
-static void
-put_lines(const char *p, size_t len)
-{
-	const char *end;
-
-	while (len > 0 && (end = memchr(p, '\n', len)) != NULL) {
-		deliver_body(p, (size_t)(end - p));
-		put_line_end();
-		len -= (size_t)(end - p) + 1;
-		p = end + 1;
-	}
-}
-
-static void
-put_field(const char *name, const char *before, const char *value,
-    const char *after)
-{
-	put_text(name);
-	put_text(before);
-	put_text(value);
-	put_text(after);
-	put_line_end();
-}
-
-/* With what its RCPT asked for, if it did. */
-static void
-put_recipient(struct connection *c, unsigned number)
-{
-	const char *dsn = strings_at(&c->tx.dsn, number);
-	size_t len;
-
-	put_field("Delivered-To: ", "",
-	    strings_at(&c->tx.recipients, number), "");
-	if (dsn == NULL)
-		return;
-	if ((len = strcspn(dsn, " ")) > 0) {
-		put_text("DSN-Notify: ");
-		deliver_body(dsn, len);
-		put_line_end();
-	}
-	if (dsn[len + 1] != '\0')
-		put_field("Original-Recipient: ", "", dsn + len + 1, "");
-}
-
-/* For count recipients from this one on. */
-static void
-put_header(struct connection *c, unsigned first, unsigned count)
-{
-	const char *lines;
-	char priority[4];
-	size_t len;
-	unsigned i;
-
-	put_field("Return-Path: ", "<", c->tx.sender, ">");
-	if (c->tx.dsn_ret[0] != '\0')
-		put_field("DSN-Return: ", "", c->tx.dsn_ret, "");
-	if (c->tx.dsn_envid[0] != '\0')
-		put_field("Original-Envelope-Id: ", "", c->tx.dsn_envid, "");
-	if (c->settings.mt_priority) {
-		snprintf(priority, sizeof(priority), "%d", c->tx.priority);
-		put_field("MT-Priority: ", "", priority, "");
-	}
-	for (i = 0; i < count; i++)
-		put_recipient(c, first + i);
-	if ((lines = policy_prepend(&len)) != NULL)
-		put_lines(lines, len);
-	put_received(c, count == 1 ?
-	    strings_at(&c->tx.recipients, first) : NULL);
-}
-
-static void
-fold(void)
-{
-	put_line_end();
-	put_text("\t");
-	delivery.column = 8;
-}
-
-/* A piece of Received, on the next line if this one would get too long. */
-static void
-clause(const char *before, const char *what, const char *after)
-{
-	size_t len = strlen(before) + strlen(what) + strlen(after);
-
-	if (delivery.column > MARGIN) {
-		if (delivery.column + 1 + len > COLUMNS) {
-			fold();
-		} else {
-			put_text(" ");
-			delivery.column++;
-		}
-	}
-	put_text(before);
-	put_text(what);
-	put_text(after);
-	delivery.column += len;
-}
-
-/*
- * The client as RFC 5321 section 4.4 has it: the name it gave, and the address
- * as a literal, without an IPv6 zone, which means nothing elsewhere.
- */
-static void
-put_from(struct connection *c)
-{
-	const char *helo = session_helo(&c->session);
-	char addr[sizeof(c->addr)];
-
-	clause("from ", helo[0] != '\0' ? helo : "unknown", "");
-	strlcpy(addr, c->addr, sizeof(addr));
-	addr[strcspn(addr, "%")] = '\0';
-	if (strchr(addr, ':') != NULL)
-		clause("([IPv6:", addr, "])");
-	else if (strchr(addr, '.') != NULL)
-		clause("([", addr, "])");
-	else
-		clause("(", addr, ")");
-	fold();
-}
-
-static bool
-is_leap(int year)
-{
-	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-}
-
-/*
- * RFC 5322 section 3.3, in UTC.  Not by gmtime(3), which reads the file of the
- * local time zone first.
- */
-static void
-format_date(char *p, size_t size, time_t now)
-{
-	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	static const char week[] = "ThuFriSatSunMonTueWed";	/* 1970 on */
-	static const int length[] = {
-		31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
-	};
-	long day = (long)(now / SECONDS_A_DAY);
-	int second = (int)(now % SECONDS_A_DAY), year = 1970, month = 0;
-	int weekday = (int)(day % 7);
-
-	for (; day >= 365 + is_leap(year); year++)
-		day -= 365 + is_leap(year);
-	for (; day >= length[month] + (month == 1 && is_leap(year)); month++)
-		day -= length[month] + (month == 1 && is_leap(year));
-	snprintf(p, size, "%.3s, %ld %.3s %d %02d:%02d:%02d +0000",
-	    week + weekday * 3, day + 1, names + month * 3, year,
-	    second / 3600, second / 60 % 60, second % 60);
-}
-
-/* RFC 5322 section 3.2.2: what would end a comment is quoted in it. */
-static void
-quote_comment(char *p, size_t size, const char *text)
-{
-	for (; *text != '\0' && size > 2; text++, size--) {
-		if (strchr("()\\", *text) != NULL) {
-			*p++ = '\\';
-			size--;
-		}
-		*p++ = *text;
-	}
-	*p = '\0';
-}
-
-static void
-put_tls(const struct connection *c)
-{
-	const char *cipher = c->tls.cipher != NULL ? c->tls.cipher : "-";
-	char client[512];
-
-	fold();
-	clause("(", c->tls.protocol, "");
-	if (c->tls.client == NULL || c->settings.received_private) {
-		clause("", cipher, ")");
-		return;
-	}
-	quote_comment(client, sizeof(client), c->tls.client);
-	clause("", cipher, "");
-	clause("client ", client, ")");
-}
-
-static void
-put_received(struct connection *c, const char *recipient)
-{
-	char id[sizeof(c->id) + 12], date[64];
-
-	put_text("Received: ");
-	delivery.column = MARGIN;
-	if (!c->settings.received_private)
-		put_from(c);
-	clause("by ", c->settings.hostname, "");
-	clause("with ", session_protocol(&c->session), "");
-	snprintf(id, sizeof(id), "%s-%u", c->id, c->messages);
-	clause("id ", id, "");
-	if (c->tls.protocol != NULL)
-		put_tls(c);
-	if (recipient != NULL) {
-		fold();
-		clause("for <", recipient, ">");
-	}
-	put_text(";");
-	format_date(date, sizeof(date), time(NULL));
-	clause("", date, "");
-	put_line_end();
 }

@@ -1,0 +1,244 @@
+/*
+ * trace.c - the lines that are put on top of a message: the envelope, and the
+ * Received field of RFC 5321 section 4.4 with the calendar that it takes.
+ *
+ * All above the first Received is ours, so that nothing in the message can
+ * pass for the envelope.
+ */
+#include <sys/types.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "trace.h"
+
+/* RFC 5322 section 2.1.1 wants no more than 78 characters a line. */
+#define COLUMNS		77	/* a semicolon may follow */
+#define MARGIN		10	/* columns of "Received: " */
+#define TAB		8	/* columns */
+#define SECONDS_A_DAY	86400
+
+static void
+put_text(struct output *o, const char *s)
+{
+	o->write(s, strlen(s));
+}
+
+static void
+put_line_end(struct output *o)
+{
+	put_text(o, o->line_end);
+}
+
+/* Received. */
+
+static void
+fold(struct output *o)
+{
+	put_line_end(o);
+	put_text(o, "\t");
+	o->column = TAB;
+}
+
+/* A piece of Received, on the next line if this one would get too long. */
+static void
+clause(struct output *o, const char *before, const char *what,
+    const char *after)
+{
+	size_t len = strlen(before) + strlen(what) + strlen(after);
+
+	if (o->column > MARGIN) {
+		if (o->column + 1 + len > COLUMNS) {
+			fold(o);
+		} else {
+			put_text(o, " ");
+			o->column++;
+		}
+	}
+	put_text(o, before);
+	put_text(o, what);
+	put_text(o, after);
+	o->column += len;
+}
+
+/*
+ * The client as RFC 5321 section 4.4 has it: the name it gave, and the address
+ * as a literal, without an IPv6 zone, which means nothing elsewhere.
+ */
+static void
+put_from(struct output *o, struct connection *c)
+{
+	const char *helo = session_helo(&c->session);
+	char addr[sizeof(c->addr)];
+
+	clause(o, "from ", helo[0] != '\0' ? helo : "unknown", "");
+	strlcpy(addr, c->addr, sizeof(addr));
+	addr[strcspn(addr, "%")] = '\0';
+	if (strchr(addr, ':') != NULL)
+		clause(o, "([IPv6:", addr, "])");
+	else if (strchr(addr, '.') != NULL)
+		clause(o, "([", addr, "])");
+	else
+		clause(o, "(", addr, ")");
+	fold(o);
+}
+
+static bool
+is_leap(int year)
+{
+	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+/*
+ * RFC 5322 section 3.3, in UTC.  Not by gmtime(3), which reads the file of the
+ * local time zone first.
+ */
+static void
+format_date(char *p, size_t size, time_t now)
+{
+	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const char week[] = "ThuFriSatSunMonTueWed";	/* 1970 on */
+	static const int length[] = {
+		31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
+	};
+	long day = (long)(now / SECONDS_A_DAY);
+	int second = (int)(now % SECONDS_A_DAY), year = 1970, month = 0;
+	int weekday = (int)(day % 7);
+
+	for (; day >= 365 + is_leap(year); year++)
+		day -= 365 + is_leap(year);
+	for (; day >= length[month] + (month == 1 && is_leap(year)); month++)
+		day -= length[month] + (month == 1 && is_leap(year));
+	snprintf(p, size, "%.3s, %ld %.3s %d %02d:%02d:%02d +0000",
+	    week + weekday * 3, day + 1, names + month * 3, year,
+	    second / 3600, second / 60 % 60, second % 60);
+}
+
+/* RFC 5322 section 3.2.2: what would end a comment is quoted in it. */
+static void
+quote_comment(char *p, size_t size, const char *text)
+{
+	for (; *text != '\0' && size > 2; text++, size--) {
+		if (strchr("()\\", *text) != NULL) {
+			*p++ = '\\';
+			size--;
+		}
+		*p++ = *text;
+	}
+	*p = '\0';
+}
+
+static void
+put_tls(struct output *o, const struct connection *c)
+{
+	const char *cipher = c->tls.cipher != NULL ? c->tls.cipher : "-";
+	char client[512];
+
+	fold(o);
+	clause(o, "(", c->tls.protocol, "");
+	if (c->tls.client == NULL || c->settings.received_private) {
+		clause(o, "", cipher, ")");
+		return;
+	}
+	quote_comment(client, sizeof(client), c->tls.client);
+	clause(o, "", cipher, "");
+	clause(o, "client ", client, ")");
+}
+
+static void
+put_received(struct output *o, struct connection *c, const char *recipient)
+{
+	char id[sizeof(c->id) + 12], date[64];
+
+	put_text(o, "Received: ");
+	o->column = MARGIN;
+	if (!c->settings.received_private)
+		put_from(o, c);
+	clause(o, "by ", c->settings.hostname, "");
+	clause(o, "with ", session_protocol(&c->session), "");
+	snprintf(id, sizeof(id), "%s-%u", c->id, c->messages);
+	clause(o, "id ", id, "");
+	if (c->tls.protocol != NULL)
+		put_tls(o, c);
+	if (recipient != NULL) {
+		fold(o);
+		clause(o, "for <", recipient, ">");
+	}
+	put_text(o, ";");
+	format_date(date, sizeof(date), time(NULL));
+	clause(o, "", date, "");
+	put_line_end(o);
+}
+
+/* The envelope. */
+
+/* Lines with "\n" at their ends, from the policy server. */
+static void
+put_lines(struct output *o, const char *p, size_t len)
+{
+	const char *end;
+
+	while (len > 0 && (end = memchr(p, '\n', len)) != NULL) {
+		o->write(p, (size_t)(end - p));
+		put_line_end(o);
+		len -= (size_t)(end - p) + 1;
+		p = end + 1;
+	}
+}
+
+static void
+put_field(struct output *o, const char *name, const char *value,
+    const char *after)
+{
+	put_text(o, name);
+	put_text(o, value);
+	put_text(o, after);
+	put_line_end(o);
+}
+
+/* With what its RCPT asked for, if it did. */
+static void
+put_recipient(struct output *o, struct connection *c, unsigned number)
+{
+	const char *dsn = strings_at(&c->tx.dsn, number);
+	size_t len;
+
+	put_field(o, "Delivered-To: ", strings_at(&c->tx.recipients,
+	    number), "");
+	if (dsn == NULL)
+		return;
+	if ((len = strcspn(dsn, " ")) > 0) {
+		put_text(o, "DSN-Notify: ");
+		o->write(dsn, len);
+		put_line_end(o);
+	}
+	if (dsn[len + 1] != '\0')
+		put_field(o, "Original-Recipient: ", dsn + len + 1, "");
+}
+
+void
+trace_write(struct output *o, struct connection *c, unsigned first,
+    unsigned count)
+{
+	const char *lines;
+	char priority[4];
+	size_t len;
+	unsigned i;
+
+	put_field(o, "Return-Path: <", c->tx.sender, ">");
+	if (c->tx.dsn_ret[0] != '\0')
+		put_field(o, "DSN-Return: ", c->tx.dsn_ret, "");
+	if (c->tx.dsn_envid[0] != '\0')
+		put_field(o, "Original-Envelope-Id: ", c->tx.dsn_envid, "");
+	if (c->settings.mt_priority) {
+		snprintf(priority, sizeof(priority), "%d", c->tx.priority);
+		put_field(o, "MT-Priority: ", priority, "");
+	}
+	for (i = 0; i < count; i++)
+		put_recipient(o, c, first + i);
+	if ((lines = policy_prepend(&len)) != NULL)
+		put_lines(o, lines, len);
+	put_received(o, c, count == 1 ?
+	    strings_at(&c->tx.recipients, first) : NULL);
+}

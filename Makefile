@@ -23,7 +23,7 @@ CFLAGS	= -O2 -g
 # handover.c.  The engine is also a library.
 ENGINE	= session.c $(wildcard session/*.c)
 PROGRAM	= smtpd.c transaction.c peer.c conn.c log.c handover.c settings.c \
-	  proxy.c sandbox.c strlist.c \
+	  proxy.c sandbox.c process.c strlist.c \
 	  deliver.c $(wildcard deliver/*.c) \
 	  $(wildcard filter/*.c)
 TLS	= tls.c tls/certificates.c

@@ -173,6 +173,12 @@ conn_stopped(void)
 	return poll(&p, 1, 0) == 1;
 }
 
+int
+conn_signals(void)
+{
+	return conn.signals;
+}
+
 ssize_t
 conn_read(void *buf, size_t size)
 {

@@ -54,8 +54,6 @@ struct exec_result {
 /* Run it and wait for it: 0, or an error number. */
 int	exec_program(char **argv, char *const *env, int in, unsigned timeout,
 	    struct exec_result *);
-/* How many ms a run takes at most, being ended included. */
-int64_t	exec_longest(const struct settings *);
 
 /* runner.c: the process that does the two for a session in its sandbox. */
 bool	runner_active(void);

@@ -143,6 +143,7 @@ void	conn_open(const struct settings *, int64_t end);
  */
 void	conn_close(bool early);
 bool	conn_stopped(void);		/* SIGTERM came */
+int	conn_signals(void);		/* readable once it did; or -1 */
 int64_t	conn_now(void);			/* ms, of a clock that is never set */
 /*
  * Wait for another descriptor than the client's, or with -1 just wait: 0 if it

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "deliver.h"
+#include "process.h"
 
 #define VARIABLE	"SMTPD_RUNNER"	/* for smtpd-tls: our pid, descriptor */
 #define MARGIN		1000	/* ms; a run itself never takes as long */
@@ -208,7 +209,8 @@ runner_start(struct connection *c)
 	int ends[2];
 	pid_t pid;
 
-	runner.patience = exec_longest(&c->settings) + MARGIN;
+	runner.patience = process_longest((int64_t)c->settings.timeout * 1000) +
+	    MARGIN;
 	if (inherited()) {
 		runner.active = true;
 		return 0;

@@ -247,7 +247,8 @@ end_runner() {
 @test "system calls by another machine's numbers end the process" {
 	[[ $(uname -m) == x86_64 ]] || return 0
 	SMTPD=$ATTACK smtp -o "spool=$SPOOL" <<<'ATTACK'
-	((status == 159)) || fail "SIGSYS expected"
+	# SIGSYS; or SIGSEGV, where the kernel has no such numbers at all.
+	((status == 159 || status == 139)) || fail "SIGSYS expected"
 	not_said 'i386: done'
 }
 

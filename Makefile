@@ -283,12 +283,28 @@ fuzz-parsers:
 	    -print_final_stats=1 -artifact_prefix=build/fuzz/ \
 	    build/fuzz/parsers.corpus
 
-build/fuzz/parsers: fuzz/parsers.c $(wildcard filter/*.c) proxy.c \
+build/fuzz/parsers: fuzz/parsers.c $(filter-out filter/milter%,$(wildcard filter/*.c)) proxy.c \
     session/address.c strlist.c smtpd.h session/address.h Makefile
 	@mkdir -p $(@D)
 	clang -std=gnu11 -D_GNU_SOURCE -O1 -g \
 	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 	    $(BSD_CFLAGS) -I. -o $@ $(filter %.c,$^) $(BSD_LIBS)
+
+# What milters send.
+fuzz-milter:
+	@t/packages $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
+	@$(MAKE) --no-print-directory -s build/fuzz/milter
+	@mkdir -p build/fuzz/milter.corpus
+	build/fuzz/milter -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+	    -print_final_stats=1 -artifact_prefix=build/fuzz/ \
+	    build/fuzz/milter.corpus
+
+build/fuzz/milter: fuzz/milter.c filter/milter_packet.c \
+    filter/milter_header.c filter/milter.h session/address.c Makefile
+	@mkdir -p $(@D)
+	clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all $(BSD_CFLAGS) -I. -o $@ \
+	    $(filter %.c,$^) $(BSD_LIBS)
 
 # The same checks over what is in t/corpus.
 tools: build/t/replay build/asan/t/replay
@@ -402,7 +418,8 @@ clean:
 	rm -rf build smtpd smtpd-tls libsession.a
 
 FORCE:
-.PHONY: all asan tools packages run check check-full bench fuzz fuzz-parsers install \
+.PHONY: all asan tools packages run check check-full bench fuzz fuzz-parsers \
+	fuzz-milter install \
 	uninstall clean have-bsd FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -22,10 +22,19 @@ CFLAGS	= -O2 -g
 # Sources.  smtpd becomes smtpd-tls when a session needs TLS or passwords; see
 # handover.c.  The engine is also a library.
 ENGINE	= session.c $(wildcard session/*.c)
-PROGRAM	= smtpd.c transaction.c peer.c conn.c log.c handover.c settings.c \
-	  proxy.c sandbox.c process.c strlist.c \
+PROGRAM	= smtpd.c \
+	  conn.c \
 	  deliver.c $(wildcard deliver/*.c) \
-	  $(wildcard filter/*.c)
+	  $(wildcard filter/*.c) \
+	  handover.c \
+	  log.c \
+	  peer.c \
+	  process.c \
+	  proxy.c \
+	  sandbox.c \
+	  settings.c $(wildcard settings/*.c) \
+	  strlist.c \
+	  transaction.c
 TLS	= tls.c tls/certificates.c
 AUTH	= auth.c $(wildcard auth/*.c)
 TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -220,6 +221,91 @@ parse_v2(const unsigned char *buf, size_t len, struct proxy_header *h)
 	}
 }
 
+/* Who may send it. */
+
+/* What peer.c calls a client that has no address. */
+static const char local[] = "local";
+
+/* "192.0.2.0" into family and octets; without the zone that IPv6 may have. */
+static int
+read_address(const char *text, int *family, unsigned char *octets)
+{
+	char copy[64];
+
+	if (strlcpy(copy, text, sizeof(copy)) >= sizeof(copy))
+		return -1;
+	copy[strcspn(copy, "%")] = '\0';
+	*family = strchr(copy, ':') != NULL ? AF_INET6 : AF_INET;
+	return inet_pton(*family, copy, octets) == 1 ? 0 : -1;
+}
+
+/* "ADDRESS/BITS", or an address with all of its bits. */
+static int
+read_prefix(const char *text, int *family, unsigned char *octets,
+    unsigned *bits)
+{
+	char copy[64], *slash;
+	const char *error;
+	unsigned max;
+
+	if (strlcpy(copy, text, sizeof(copy)) >= sizeof(copy) ||
+	    strchr(copy, '%') != NULL)
+		return -1;
+	if ((slash = strchr(copy, '/')) != NULL)
+		*slash++ = '\0';
+	if (read_address(copy, family, octets) == -1)
+		return -1;
+	max = *family == AF_INET ? 32 : 128;
+	*bits = max;
+	if (slash == NULL)
+		return 0;
+	if (*slash == '\0' || slash[strspn(slash, "0123456789")] != '\0')
+		return -1;
+	*bits = (unsigned)strtonum(slash, 0, max, &error);
+	return error == NULL ? 0 : -1;
+}
+
+/* Do the first bits agree? */
+static bool
+same_bits(const unsigned char *a, const unsigned char *b, unsigned bits)
+{
+	unsigned char mask = (unsigned char)(0xff00 >> bits % 8);
+
+	return memcmp(a, b, bits / 8) == 0 &&
+	    (bits % 8 == 0 || ((a[bits / 8] ^ b[bits / 8]) & mask) == 0);
+}
+
+bool
+prefix_valid(const char *text)
+{
+	unsigned char octets[sizeof(struct in6_addr)];
+	unsigned bits;
+	int family;
+
+	return strcmp(text, local) == 0 ||
+	    read_prefix(text, &family, octets, &bits) == 0;
+}
+
+bool
+prefix_match(char *const *prefixes, const char *addr)
+{
+	unsigned char here[sizeof(struct in6_addr)], octets[sizeof(here)];
+	int family, other;
+	unsigned bits;
+	bool known;
+
+	known = read_address(addr, &family, here) == 0;
+	for (; *prefixes != NULL; prefixes++)
+		if (strcmp(*prefixes, local) == 0) {
+			if (strcmp(addr, local) == 0)
+				return true;
+		} else if (known && read_prefix(*prefixes, &other, octets,
+		    &bits) == 0 && other == family &&
+		    same_bits(here, octets, bits))
+			return true;
+	return false;
+}
+
 /* Reading it. */
 
 /* As read(2), or -1 as of conn_await(); does not block after that. */
@@ -256,6 +342,14 @@ cut_short(const char *addr, ssize_t n, size_t len)
 	    strerror(errno));
 }
 
+/* Whoever else could pretend to be any client. */
+static bool
+may_send(const struct connection *c)
+{
+	return c->settings.proxy_from == NULL ||
+	    prefix_match(c->settings.proxy_from, c->addr);
+}
+
 int
 proxy_read(struct connection *c)
 {
@@ -267,6 +361,8 @@ proxy_read(struct connection *c)
 	ssize_t n;
 	int need;
 
+	if (!may_send(c))
+		return reject(c->addr, "not in proxy-from");
 	if (seconds > TIME_MAX)
 		seconds = TIME_MAX;
 	deadline = conn_now() + (int64_t)seconds * 1000;

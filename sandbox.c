@@ -393,16 +393,12 @@ paths_port(int set, const char *server)
 static int
 paths_files(int set, const struct settings *s)
 {
-	const char *const files[] = { s->auth_file, s->tls_ticket_key,
-	    s->tls_client_ca };
-	size_t i;
+	struct named_file f = { 0 };
 
-	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		if (paths_allow(set, files[i], LL_READ_FILE) == -1)
-			return -1;
-	for (i = 0; i < TLS_CERTS_MAX; i++)
-		if (paths_allow(set, s->tls_cert[i], LL_READ_FILE) == -1 ||
-		    paths_allow(set, s->tls_key[i], LL_READ_FILE) == -1)
+	while (settings_next_file(s, &f))
+		/* The list is open already, but smtpd-tls will open it anew. */
+		if ((f.reader != READ_BY_SESSION || may_become_other(s)) &&
+		    paths_allow(set, f.path, LL_READ_FILE) == -1)
 			return -1;
 	return 0;
 }
@@ -414,8 +410,7 @@ paths_program(int set, const struct settings *s)
 
 	if (paths_allow(set, handover_program(), LL_READ_FILE |
 	    LL_EXECUTE) == -1 ||
-	    paths_allow(set, s->file, LL_READ_FILE) == -1 ||
-	    paths_allow(set, s->recipients, LL_READ_FILE) == -1)
+	    paths_allow(set, s->file, LL_READ_FILE) == -1)
 		return -1;
 	for (i = 0; i < sizeof(start_files) / sizeof(start_files[0]); i++)
 		if (paths_open(set, start_files[i].path, start_files[i].flags,

@@ -59,6 +59,9 @@
 #define SESSION_MT_PRIORITY	(1u << 11)	/* RFC 6710 */
 #define SESSION_HELP		(1u << 12)	/* RFC 1869 */
 
+/* The i-th keyword of EHLO and its bit; NULL: there are no more. */
+const char *session_keyword(unsigned i, unsigned *extension);
+
 struct session_config {
 	const char	*hostname;	/* in the banner and in EHLO's answer */
 	unsigned	 extensions;	/* SESSION_PIPELINING | ... */

@@ -1,10 +1,9 @@
 /*
  * settings.c - the one table of settings.
  *
- * The command line, the file, the dump and their messages all follow from the
- * table; a test compares it with smtpd.conf.5.  Values stay where they were
- * read, in one static store: a start with a settings file costs an open, a
- * read and a close, and no malloc.
+ * The command line, the file, the dump, the sandbox's list of files and their
+ * messages all follow from the table; a test compares it with smtpd.conf.5.
+ * What a value can be is in settings/values.c.
  */
 #include <sys/types.h>
 #include <sys/stat.h>
@@ -13,85 +12,17 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdalign.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "session/address.h"
+#include "settings/values.h"
 #include "smtpd.h"
 
 #define FILE_SIZE_MAX	65536
 #define LINE_LENGTH_MAX	4096
-#define STORE_SIZE	(4 * FILE_SIZE_MAX)	/* untouched pages are free */
 #define BLANK		" \t"
-
-enum type {
-	STRING, DOMAIN, SERVER, WORDS, LIST, BOOL, ENUM, NUMBER, SIZE, KEYWORDS
-};
-
-struct setting {
-	const char	*name;
-	enum type	 type;
-	size_t		 offset;	/* in struct settings */
-	const char	*value;		/* the default; "": none */
-	const char	*const *words;	/* BOOL, ENUM: in the order of values */
-	unsigned	 min, max;	/* NUMBER */
-};
-
-struct keyword {
-	const char	*name;
-	unsigned	 bit;
-};
-
-static struct {
-	size_t		 used;
-	unsigned	 by_option;	/* LISTs that -o has begun anew */
-	alignas(16) char text[STORE_SIZE];
-} store;
-
-static int	set_string(const struct setting *, void *, char *);
-static int	set_domain(const struct setting *, void *, char *);
-static int	set_server(const struct setting *, void *, char *);
-static int	set_words(const struct setting *, void *, char *);
-static int	set_list(const struct setting *, void *, char *);
-static int	set_bool(const struct setting *, void *, char *);
-static int	set_enum(const struct setting *, void *, char *);
-static int	set_number(const struct setting *, void *, char *);
-static int	set_size(const struct setting *, void *, char *);
-static int	set_keywords(const struct setting *, void *, char *);
-static void	dump_string(const struct setting *, const void *);
-static void	dump_words(const struct setting *, const void *);
-static void	dump_list(const struct setting *, const void *);
-static void	dump_bool(const struct setting *, const void *);
-static void	dump_enum(const struct setting *, const void *);
-static void	dump_number(const struct setting *, const void *);
-static void	dump_size(const struct setting *, const void *);
-static void	dump_keywords(const struct setting *, const void *);
-
-static const struct {
-	int	(*set)(const struct setting *, void *, char *);
-	void	(*dump)(const struct setting *, const void *);
-	const char *want;
-} types[] = {
-	[STRING] =	{ set_string, dump_string, "a value" },
-	[DOMAIN] =	{ set_domain, dump_string, "a domain name" },
-	[SERVER] =	{ set_server, dump_string,
-			    "unix:PATH or inet:ADDRESS:PORT" },
-	[WORDS] =	{ set_words, dump_words,
-			    "a program and its arguments" },
-	[LIST] =	{ set_list, dump_list, "a file, at most 8 times" },
-	[BOOL] =	{ set_bool, dump_bool, "one of" },
-	[ENUM] =	{ set_enum, dump_enum, "one of" },
-	[NUMBER] =	{ set_number, dump_number, "a number" },
-	[SIZE] =	{ set_size, dump_size,
-			    "a number of bytes, or of K, M or G" },
-	[KEYWORDS] =	{ set_keywords, dump_keywords, "EHLO keywords of" },
-};
-_Static_assert(TLS_CERTS_MAX == 8, "the text for LIST says 8");
 
 static const char *const no_yes[] = { "no", "yes", NULL };
 static const char *const newlines[] = { "lf", "crlf", NULL };
@@ -112,30 +43,15 @@ static const char *const logs[] = {
 	[LOGTO_SYSLOG] = "syslog", [LOGTO_OFF] = "off", NULL
 };
 
-static const struct keyword keywords[] = {
-	{ "PIPELINING",			SESSION_PIPELINING },
-	{ "SIZE",			SESSION_SIZE },
-	{ "8BITMIME",			SESSION_8BITMIME },
-	{ "ENHANCEDSTATUSCODES",	SESSION_STATUSCODES },
-	{ "STARTTLS",			SESSION_STARTTLS },
-	{ "AUTH",			SESSION_AUTH },
-	{ "CHUNKING",			SESSION_CHUNKING },
-	{ "BINARYMIME",			SESSION_BINARYMIME },
-	{ "SMTPUTF8",			SESSION_SMTPUTF8 },
-	{ "DSN",			SESSION_DSN },
-	{ "LIMITS",			SESSION_LIMITS },
-	{ "MT-PRIORITY",		SESSION_MT_PRIORITY },
-	{ "HELP",			SESSION_HELP },
-	{ NULL,				0 }
-};
-
 #define AT(member)	offsetof(struct settings, member)
 #define TEXT(name, type, member) \
-	{ name, type, AT(member), "", NULL, 0, 0 }
+	{ name, type, AT(member), "", NULL, 0, 0, 0 }
+#define FILES(name, type, member, reader) \
+	{ name, type, AT(member), "", NULL, 0, 0, reader }
 #define CHOICE(name, type, member, words, value) \
-	{ name, type, AT(member), value, words, 0, 0 }
+	{ name, type, AT(member), value, words, 0, 0, 0 }
 #define COUNT(name, member, value, min, max) \
-	{ name, NUMBER, AT(member), value, NULL, min, max }
+	{ name, NUMBER, AT(member), value, NULL, min, max, 0 }
 #define MANY	1000000000	/* as many as you like is 0 */
 
 static const struct setting settings[] = {
@@ -144,24 +60,24 @@ static const struct setting settings[] = {
 	TEXT("exec", WORDS, exec),
 	CHOICE("newline", BOOL, newline_crlf, newlines, "lf"),
 	CHOICE("received", BOOL, received_private, traces, "full"),
-	TEXT("recipients", STRING, recipients),
+	FILES("recipients", FILENAME, recipients, READ_BY_SESSION),
 	TEXT("recipient-delimiter", STRING, recipient_delimiter),
 	TEXT("policy", SERVER, policy),
 	TEXT("policy-end", SERVER, policy_end),
 	CHOICE("policy-fail", BOOL, policy_fail_accept, failures, "defer"),
 	CHOICE("tls", ENUM, tls, tls_modes, "auto"),
-	TEXT("tls-cert", LIST, tls_cert),
-	TEXT("tls-key", LIST, tls_key),
-	TEXT("tls-ticket-key", STRING, tls_ticket_key),
+	FILES("tls-cert", FILENAMES, tls_cert, READ_BY_TLS),
+	FILES("tls-key", FILENAMES, tls_key, READ_BY_TLS),
+	FILES("tls-ticket-key", FILENAME, tls_ticket_key, READ_BY_TLS),
 	TEXT("tls-priority", STRING, tls_priority),
-	TEXT("tls-client-ca", STRING, tls_client_ca),
+	FILES("tls-client-ca", FILENAME, tls_client_ca, READ_BY_TLS),
 	CHOICE("tls-client-require", BOOL, tls_client_require, no_yes, "no"),
 	CHOICE("auth", ENUM, auth, auth_modes, "auto"),
-	TEXT("auth-file", STRING, auth_file),
+	FILES("auth-file", FILENAME, auth_file, READ_BY_AUTH),
 	TEXT("auth-program", WORDS, auth_program),
 	CHOICE("auth-any", BOOL, auth_any, no_yes, "no"),
 	CHOICE("auth-cleartext", BOOL, auth_cleartext, no_yes, "no"),
-	{ "max-size", SIZE, AT(max_size), "50M", NULL, 0, 0 },
+	{ "max-size", SIZE, AT(max_size), "50M", NULL, 0, 0, 0 },
 	COUNT("max-recipients", max_recipients, "100", 0, MANY),
 	COUNT("max-messages", max_messages, "100", 0, MANY),
 	COUNT("max-errors", max_errors, "10", 0, MANY),
@@ -174,6 +90,7 @@ static const struct setting settings[] = {
 	CHOICE("dsn", BOOL, dsn, no_yes, "no"),
 	CHOICE("mt-priority", BOOL, mt_priority, no_yes, "no"),
 	CHOICE("proxy-protocol", BOOL, proxy_protocol, no_yes, "no"),
+	TEXT("proxy-from", PREFIXES, proxy_from),
 	TEXT("disable", KEYWORDS, disable),
 	CHOICE("log", ENUM, log, logs, "auto"),
 	CHOICE("log-level", BOOL, log_debug, levels, "info"),
@@ -181,301 +98,11 @@ static const struct setting settings[] = {
 };
 #define SETTINGS	(sizeof(settings) / sizeof(settings[0]))
 
-_Static_assert(sizeof(enum tls_mode) == sizeof(unsigned) &&
-    sizeof(enum auth_mode) == sizeof(unsigned) &&
-    sizeof(enum log_target) == sizeof(unsigned), "ENUM is an unsigned");
-
-/* So many bytes that last as long as the process; NULL: the store is full. */
-static void *
-store_take(size_t size)
-{
-	void *p = store.text + store.used;
-
-	if (size > sizeof(store.text) - store.used)
-		return NULL;
-	store.used += (size + 15) & ~(size_t)15;
-	if (store.used > sizeof(store.text))
-		store.used = sizeof(store.text);
-	return p;
-}
-
-static int
-set_string(const struct setting *setting, void *at, char *value)
-{
-	char **string = at;
-
-	(void)setting;
-	*string = *value == '\0' ? NULL : value;
-	return 0;
-}
-
-/* What a client may say in HELO, but an address literal names nobody. */
-static bool
-is_domain(const char *s)
-{
-	return *s != '[' && address_helo(s);
-}
-
-static int
-set_domain(const struct setting *setting, void *at, char *value)
-{
-	if (*value != '\0' && !is_domain(value))
-		return -1;
-	return set_string(setting, at, value);
-}
-
-static bool
-is_digits(const char *s)
-{
-	return *s != '\0' && s[strspn(s, "0123456789")] == '\0';
-}
-
-static int
-set_server(const struct setting *setting, void *at, char *value)
-{
-	if (*value != '\0' && !ask_valid(value))
-		return -1;
-	return set_string(setting, at, value);
-}
-
-/* Split at blanks, in place. */
-static int
-set_words(const struct setting *setting, void *at, char *value)
-{
-	char ***words = at, **word, *next = value;
-	size_t n;
-
-	(void)setting;
-	for (n = 0; *next != '\0'; n++) {
-		next += strcspn(next, BLANK);
-		next += strspn(next, BLANK);
-	}
-	*words = NULL;
-	if (n == 0)
-		return 0;
-	if ((word = store_take((n + 1) * sizeof(*word))) == NULL)
-		return -1;
-	*words = word;
-	for (; *value != '\0'; value = next) {
-		*word++ = value;
-		next = value + strcspn(value, BLANK);
-		if (*next != '\0')
-			*next++ = '\0';
-		next += strspn(next, BLANK);
-	}
-	*word = NULL;
-	return 0;
-}
-
-static int
-set_list(const struct setting *setting, void *at, char *value)
-{
-	char **list = at;
-	size_t i;
-
-	(void)setting;
-	if (*value == '\0') {
-		memset(list, 0, TLS_CERTS_MAX * sizeof(*list));
-		return 0;
-	}
-	for (i = 0; i < TLS_CERTS_MAX; i++)
-		if (list[i] == NULL) {
-			list[i] = value;
-			return 0;
-		}
-	return -1;
-}
-
-static int
-find_word(const struct setting *setting, const char *value)
-{
-	int i;
-
-	for (i = 0; setting->words[i] != NULL; i++)
-		if (strcmp(setting->words[i], value) == 0)
-			return i;
-	return -1;
-}
-
-static int
-set_bool(const struct setting *setting, void *at, char *value)
-{
-	bool *b = at;
-	int i = find_word(setting, value);
-
-	if (i == -1)
-		return -1;
-	*b = i == 1;
-	return 0;
-}
-
-static int
-set_enum(const struct setting *setting, void *at, char *value)
-{
-	int i = find_word(setting, value);
-	unsigned u = (unsigned)i;
-
-	if (i == -1)
-		return -1;
-	memcpy(at, &u, sizeof(u));
-	return 0;
-}
-
-static int
-set_number(const struct setting *setting, void *at, char *value)
-{
-	unsigned *number = at, u;
-	const char *error;
-
-	if (!is_digits(value))
-		return -1;
-	u = (unsigned)strtonum(value, setting->min, setting->max, &error);
-	if (error != NULL)
-		return -1;
-	*number = u;
-	return 0;
-}
-
-static int
-set_size(const struct setting *setting, void *at, char *value)
-{
-	static const char units[] = "KMG";
-	uint64_t *size = at;
-	size_t len = strlen(value);
-	const char *unit, *error;
-	unsigned shift = 0;
-	long long	 n;
-
-	(void)setting;
-	if (len > 1 && (unit = strchr(units, toupper(
-	    (unsigned char)value[len - 1]))) != NULL) {
-		shift = 10 * (unsigned)(unit - units + 1);
-		value[len - 1] = '\0';
-	}
-	if (!is_digits(value))
-		return -1;
-	n = strtonum(value, 0, INT64_MAX >> shift, &error);
-	if (error != NULL)
-		return -1;
-	*size = (uint64_t)n << shift;
-	return 0;
-}
-
-static unsigned
-find_keyword(const char *name, size_t len)
-{
-	const struct keyword *k;
-
-	for (k = keywords; k->name != NULL; k++)
-		if (strncasecmp(k->name, name, len) == 0 &&
-		    k->name[len] == '\0')
-			return k->bit;
-	return 0;
-}
-
-static int
-set_keywords(const struct setting *setting, void *at, char *value)
-{
-	unsigned *bits = at, bit, all = 0;
-	size_t len;
-
-	(void)setting;
-	for (; *value != '\0'; value += strspn(value, BLANK)) {
-		len = strcspn(value, BLANK);
-		if ((bit = find_keyword(value, len)) == 0)
-			return -1;
-		all |= bit;
-		value += len;
-	}
-	*bits = all;
-	return 0;
-}
-
-static void
-dump_string(const struct setting *setting, const void *at)
-{
-	const char *const *string = at;
-
-	if (*string == NULL)
-		printf("%s =\n", setting->name);
-	else
-		printf("%s = %s\n", setting->name, *string);
-}
-
-static void
-dump_words(const struct setting *setting, const void *at)
-{
-	char *const *const *words = at;
-	size_t i;
-
-	printf("%s =", setting->name);
-	for (i = 0; *words != NULL && (*words)[i] != NULL; i++)
-		printf(" %s", (*words)[i]);
-	putchar('\n');
-}
-
-static void
-dump_list(const struct setting *setting, const void *at)
-{
-	char *const *list = at;
-	size_t i;
-
-	if (list[0] == NULL)
-		printf("%s =\n", setting->name);
-	for (i = 0; i < TLS_CERTS_MAX && list[i] != NULL; i++)
-		printf("%s = %s\n", setting->name, list[i]);
-}
-
-static void
-dump_bool(const struct setting *setting, const void *at)
-{
-	const bool *b = at;
-
-	printf("%s = %s\n", setting->name, setting->words[*b]);
-}
-
-static void
-dump_enum(const struct setting *setting, const void *at)
-{
-	unsigned u;
-
-	memcpy(&u, at, sizeof(u));
-	printf("%s = %s\n", setting->name, setting->words[u]);
-}
-
-static void
-dump_number(const struct setting *setting, const void *at)
-{
-	const unsigned *number = at;
-
-	printf("%s = %u\n", setting->name, *number);
-}
-
-static void
-dump_size(const struct setting *setting, const void *at)
-{
-	const uint64_t *size = at;
-	uint64_t n = *size;
-	int i;
-
-	for (i = 0; i < 3 && n != 0 && n % 1024 == 0; i++)
-		n /= 1024;
-	printf("%s = %llu%.*s\n", setting->name, (unsigned long long)n,
-	    i > 0, &"KMG"[i > 0 ? i - 1 : 0]);
-}
-
-static void
-dump_keywords(const struct setting *setting, const void *at)
-{
-	const unsigned *bits = at;
-	const struct keyword *k;
-
-	printf("%s =", setting->name);
-	for (k = keywords; k->name != NULL; k++)
-		if (*bits & k->bit)
-			printf(" %s", k->name);
-	putchar('\n');
-}
+/* Of each setting: the line of the file that gave it, and if -o did. */
+static struct {
+	unsigned	 line;
+	bool		 option;
+} given[SETTINGS];
 
 void
 settings_dump(const struct settings *s)
@@ -483,8 +110,7 @@ settings_dump(const struct settings *s)
 	size_t i;
 
 	for (i = 0; i < SETTINGS; i++)
-		types[settings[i].type].dump(&settings[i],
-		    (const char *)s + settings[i].offset);
+		value_dump(&settings[i], s);
 	if (fflush(stdout) == EOF)
 		err(EX_IOERR, "standard output");
 }
@@ -496,37 +122,28 @@ settings_init(struct settings *s)
 	size_t i;
 
 	memset(s, 0, sizeof(*s));
-	store.used = store.by_option = 0;
+	memset(given, 0, sizeof(given));
+	store_reset();
 	for (i = 0; i < SETTINGS; i++) {
 		if (settings[i].value[0] == '\0')
 			continue;	/* NULL or 0 already */
 		strlcpy(value, settings[i].value, sizeof(value));
-		types[settings[i].type].set(&settings[i],
-		    (char *)s + settings[i].offset, value);
+		value_set(&settings[i], s, value);
 	}
 }
 
-/* "want ...", for the message about a bad value. */
-static void
-describe_setting(const struct setting *setting, char *to, size_t size)
+bool
+settings_next_file(const struct settings *s, struct named_file *f)
 {
-	const struct keyword *k;
-	size_t i;
-
-	if (setting->type == NUMBER) {
-		snprintf(to, size, "want a number from %u to %u",
-		    setting->min, setting->max);
-		return;
+	for (; f->setting < SETTINGS; f->setting++, f->nth = 0) {
+		f->path = value_file(&settings[f->setting], s, f->nth);
+		if (f->path == NULL)
+			continue;
+		f->nth++;
+		f->reader = settings[f->setting].reader;
+		return true;
 	}
-	snprintf(to, size, "want %s", types[setting->type].want);
-	for (i = 0; setting->words != NULL && setting->words[i] != NULL; i++) {
-		strlcat(to, " ", size);
-		strlcat(to, setting->words[i], size);
-	}
-	for (k = keywords; setting->type == KEYWORDS && k->name != NULL; k++) {
-		strlcat(to, " ", size);
-		strlcat(to, k->name, size);
-	}
+	return false;
 }
 
 static const struct setting *
@@ -538,19 +155,6 @@ find_setting(const char *name)
 		if (strcmp(settings[i].name, name) == 0)
 			return &settings[i];
 	return NULL;
-}
-
-/* -o beats the file: the first one for a list begins it anew. */
-static void
-renew_list(const struct setting *setting, struct settings *s)
-{
-	unsigned bit = 1u << (setting->offset == AT(tls_key));
-
-	if (setting->type != LIST || (store.by_option & bit) != 0)
-		return;
-	store.by_option |= bit;
-	memset((char *)s + setting->offset, 0,
-	    TLS_CERTS_MAX * sizeof(char *));
 }
 
 /* Cut a string's blanks off at both ends, in place. */
@@ -567,35 +171,63 @@ trim(char *s)
 }
 
 /*
+ * Take note of where the setting is given: line 0 is -o, which beats the file,
+ * so that its first one for a list begins it anew.  A file that gives another
+ * setting twice is a mistake: which of two spools has the mail?  The line of
+ * the first, or 0.
+ */
+static unsigned
+note_given(const struct setting *setting, unsigned line, struct settings *s)
+{
+	size_t i = (size_t)(setting - settings);
+	unsigned before = given[i].line;
+
+	if (line == 0) {
+		if (value_is_list(setting) && !given[i].option)
+			value_clear(setting, s);
+		given[i].option = true;
+		return 0;
+	}
+	given[i].line = line;
+	return value_is_list(setting) ? 0 : before;
+}
+
+/*
  * One "name = value", which is cut up and kept.  where: what comes before the
  * name in the message.
  */
 static int
-assign(struct settings *s, char *line, const char *where, bool option,
+assign(struct settings *s, char *text, const char *where, unsigned line,
     char *error, size_t size)
 {
 	const struct setting *setting;
 	char *value, *name, want[256];
+	unsigned before;
 
-	if ((value = strchr(line, '=')) == NULL || value == line) {
+	if ((value = strchr(text, '=')) == NULL || value == text) {
 		snprintf(error, size, "%swant name = value", where);
 		return -1;
 	}
 	*value++ = '\0';
-	name = trim(line);
+	name = trim(text);
 	if ((setting = find_setting(name)) == NULL) {
 		snprintf(error, size, "%s%.64s: no such setting", where, name);
 		return -1;
 	}
-	if (option)
-		renew_list(setting, s);
-	if (types[setting->type].set(setting, (char *)s + setting->offset,
-	    trim(value)) == 0)
+	if ((before = note_given(setting, line, s)) != 0) {
+		snprintf(error, size, "%s%s: is in line %u already", where,
+		    name, before);
+		return -1;
+	}
+	if (value_set(setting, s, trim(value)) == 0)
 		return 0;
-	describe_setting(setting, want, sizeof(want));
+	value_describe(setting, want, sizeof(want));
 	snprintf(error, size, "%s%s: %s", where, name, want);
 	return -1;
 }
+
+/* What some editors write before the first line. */
+static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 /* Why a line can't be one, or NULL. */
 static const char *
@@ -605,6 +237,11 @@ line_fault(const char *line, size_t len)
 
 	if (len > LINE_LENGTH_MAX)
 		return "line too long";
+	if (len >= strlen(byte_order_mark) &&
+	    memcmp(line, byte_order_mark, strlen(byte_order_mark)) == 0)
+		return "begins with a byte order mark: write it without";
+	if (len > 0 && line[len - 1] == '\r')
+		return "ends with CR LF: write it with LF, as dos2unix does";
 	for (i = 0; i < len; i++)
 		if (iscntrl((unsigned char)line[i]) && line[i] != '\t')
 			return "control character";
@@ -628,7 +265,7 @@ settings_option(struct settings *s, const char *option, char *error,
 		return -1;
 	}
 	memcpy(copy, option, len + 1);
-	return assign(s, copy, "-o ", true, error, size);
+	return assign(s, copy, "-o ", 0, error, size);
 }
 
 /* The lines of a file, which are cut up and kept. */
@@ -653,7 +290,7 @@ parse_lines(struct settings *s, char *line, char *end, const char *path,
 		line += strspn(line, BLANK);
 		if (*line == '#' || *line == '\0')
 			continue;
-		if (assign(s, line, where, false, error, size) == -1)
+		if (assign(s, line, where, n, error, size) == -1)
 			return -1;
 	}
 	return 0;
@@ -687,13 +324,14 @@ settings_file(struct settings *s, const char *path, char *error, size_t size)
 {
 	const char *reason = NULL;
 	char *text;
+	size_t left;
 	ssize_t len = -1;
 	int fd;
 
 	/* A FIFO or a terminal must not hold up the client. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	text = store.text + store.used;
-	if (sizeof(store.text) - store.used <= FILE_SIZE_MAX)
+	text = store_next(&left);
+	if (left <= FILE_SIZE_MAX)
 		reason = "too many settings";
 	else if (fd != -1)
 		len = slurp(fd, text, FILE_SIZE_MAX + 1, &reason);
@@ -721,7 +359,7 @@ default_hostname(struct settings *s)
 	if (name == NULL || gethostname(name, SESSION_NAME_MAX + 1) == -1)
 		return;
 	name[SESSION_NAME_MAX] = '\0';
-	if (is_domain(name))
+	if (value_is_domain(name))
 		s->hostname = name;
 }
 

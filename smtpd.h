@@ -62,6 +62,7 @@ struct settings {
 	bool		 dsn;
 	bool		 mt_priority;
 	bool		 proxy_protocol;
+	char		**proxy_from;	/* prefixes of addresses; NULL: all */
 	unsigned	 disable;	/* SESSION_SIZE | ... */
 	enum log_target	 log;
 	bool		 log_debug;
@@ -79,6 +80,17 @@ int	settings_file(struct settings *, const char *path, char *err, size_t);
 int	settings_option(struct settings *, const char *, char *err, size_t);
 /* Complete what depends on other settings or the machine (hostname, auto). */
 int	settings_finish(struct settings *, char *err, size_t);
+
+/* A file that a setting names, and the part of the program that reads it. */
+enum reader { READ_BY_SESSION, READ_BY_TLS, READ_BY_AUTH };
+struct named_file {
+	const char	*path;
+	enum reader	 reader;
+	size_t		 setting, nth;	/* where the search goes on */
+};
+/* One after the other, into what is { 0 } at first; false: no more. */
+bool	settings_next_file(const struct settings *, struct named_file *);
+
 /* -T: every setting in effect, as a settings file, on standard output. */
 void	settings_dump(const struct settings *);
 
@@ -315,6 +327,11 @@ struct proxy_header {
 int	proxy_need(const unsigned char *, size_t len);
 /* A complete header; 0 or -1. */
 int	proxy_parse(const unsigned char *, size_t len, struct proxy_header *);
+
+/* A prefix of addresses, "192.0.2.1" or "2001:db8::/32": can it be one? */
+bool	prefix_valid(const char *);
+/* Is the address in one of them? */
+bool	prefix_match(char *const *prefixes, const char *addr);
 
 /*
  * tls.c: GnuTLS, in smtpd-tls only, since loading it costs more than a whole

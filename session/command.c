@@ -556,6 +556,15 @@ static const struct {
 
 #define NKEYWORDS	(sizeof(keywords) / sizeof(keywords[0]))
 
+const char *
+session_keyword(unsigned i, unsigned *extension)
+{
+	if (i >= NKEYWORDS)
+		return NULL;
+	*extension = keywords[i].extension;
+	return keywords[i].keyword;
+}
+
 /* Each line waits until it is known whether it is the last. */
 static void
 announce(struct session *s)

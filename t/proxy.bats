@@ -262,3 +262,46 @@ garbage() {
 	END
 	logged 'service is shutting down'
 }
+
+# let ADDRESS PREFIXES, shut ADDRESS PREFIXES: the socket's peer and what
+# proxy-from says.
+let() {
+	REMOTE_ADDR=$1 REMOTE_PORT=1 header \
+	    'PROXY TCP4 192.0.2.7 198.51.100.1 5555 25\r\n' -o proxy-from="$2"
+	replies 220 250 250 250 354 250 221 || fail "$1 is not in $2"
+}
+
+shut() {
+	: >"$LOG"
+	REMOTE_ADDR=$1 REMOTE_PORT=1 header \
+	    'PROXY TCP4 192.0.2.7 198.51.100.1 5555 25\r\n' -o proxy-from="$2"
+	[[ -z $output ]] || fail "$1 is in $2" || return
+	logged "event=proxy status=refused addr=$1 reason=\"not in proxy-from\""
+}
+
+@test "only the balancers of proxy-from may say who the client is" {
+	export REMOTE_ADDR REMOTE_PORT
+	let 203.0.113.5 203.0.113.5
+	let 203.0.113.5 '::1 203.0.113.4/31'
+	let 203.0.113.5 0.0.0.0/0
+	let 10.255.0.1 10.0.0.0/8
+	let 2001:db8::1 2001:db8::/127
+	let 2001:db8:80::1 2001:db8:80::/41
+	let fe80::1%eth0 fe80::/10
+	shut 203.0.113.5 203.0.113.4
+	shut 203.0.113.6 203.0.113.4/31
+	shut 203.0.113.5 ::/0
+	shut 2001:db8::2 '2001:db8::/127 0.0.0.0/0'
+	shut 2001:db8:80::1 2001:db8::/41
+	shut 203.0.113.5 local
+}
+
+@test "a pipe is local in proxy-from" {
+	unset REMOTE_ADDR
+	header 'PROXY TCP4 192.0.2.7 198.51.100.1 5555 25\r\n' \
+	    -o proxy-from='127.0.0.1 local'
+	replies 220 250 250 250 354 250 221
+	header 'PROXY TCP4 192.0.2.7 198.51.100.1 5555 25\r\n' \
+	    -o proxy-from=127.0.0.1
+	[[ -z $output ]] || fail "local is 127.0.0.1"
+}

@@ -111,6 +111,22 @@ manual() {
 	logged "want EHLO keywords of ${keywords% }"
 }
 
+@test "prefixes of addresses" {
+	good proxy-from ''
+	good proxy-from 127.0.0.1
+	good proxy-from '::1 local 10.0.0.0/8'
+	good proxy-from '0.0.0.0/0 ::/0 2001:db8::/32 192.0.2.1/32'
+	bad proxy-from example.com
+	bad proxy-from 192.0.2.0/33
+	bad proxy-from ::/129
+	bad proxy-from 192.0.2.0/
+	bad proxy-from 192.0.2.0/-1
+	bad proxy-from 192.0.2.0/24x
+	bad proxy-from 192.0.2
+	bad proxy-from '127.0.0.1, ::1'
+	bad proxy-from fe80::1%eth0
+}
+
 @test "sizes" {
 	good max-size 0
 	good max-size 1
@@ -359,12 +375,32 @@ impossible() {
 	[[ $status == 0 ]]
 }
 
-@test "the last one wins; the command line comes after the file" {
-	file 'timeout = 10' 'timeout = 20' 'max-hops = 5'
+@test "the last option wins; the command line comes after the file" {
+	file 'timeout = 20' 'max-hops = 5'
 	dump -f "$FILE"
 	[[ $(value timeout) == 20 && $(value max-hops) == 5 ]]
 	dump -o timeout=30 -f "$FILE" -o max-hops=6 -o max-hops=7
 	[[ $(value timeout) == 30 && $(value max-hops) == 7 ]]
+}
+
+@test "a file gives no setting twice but those that are lists" {
+	file 'spool = /a' 'timeout = 10' 'spool = /b'
+	refused "$FILE:3: spool: is in line 1 already"
+	file 'spool = /a' 'spool = /a'
+	refused "$FILE:2: spool: is in line 1 already"
+	file 'tls-cert = /a' 'tls-key = /b' 'tls-cert = /c' 'tls-key = /d'
+	dump -f "$FILE"
+	[[ $status == 0 ]]
+	[[ $(value tls-cert) == $'/a\n/c' ]]
+}
+
+@test "a file of another system is named as such" {
+	file $'spool = /a\r'
+	refused "$FILE:1: ends with CR LF"
+	file '# a comment' $'\r'
+	refused "$FILE:2: ends with CR LF"
+	file $'\xef\xbb\xbfspool = /a'
+	refused "$FILE:1: begins with a byte order mark"
 }
 
 @test "an empty value takes back what was set" {
@@ -429,7 +465,7 @@ impossible() {
 	FILE=$BATS_TEST_TMPDIR/f
 	printf 'timeout = 1\nspool = a\0b\n' >"$FILE"
 	refused "$FILE:2: control character"
-	printf 'timeout = 1\r\n' >"$FILE"
+	printf 'timeout = 1\r1\n' >"$FILE"
 	refused "$FILE:1: control character"
 	printf 'spool = \033[2J\n' >"$FILE"
 	refused "$FILE:1: control character"
@@ -484,6 +520,7 @@ impossible() {
 	    -o max-errors=3 -o max-junk=4 -o max-auth-failures=5 \
 	    -o max-hops=6 -o timeout=7 -o session-timeout=8 \
 	    -o protocol=lmtp -o dsn=yes -o mt-priority=yes -o proxy-protocol=yes \
+	    -o 'proxy-from=local ::/0' \
 	    -o 'disable=size help' -o log=syslog -o log-level=debug \
 	    -o recipient-delimiter=+- -o policy-fail=accept \
 	    -o tls-client-require=yes -o sandbox=no

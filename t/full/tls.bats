@@ -29,7 +29,8 @@ patient() {
 
 # graded ARGUMENT ...: nothing is called weak, and nothing could not be tested.
 # What is about this certificate, which no public authority has signed, is left
-# out.
+# out, and so is what testssl.sh misses in its own openssl: from 3.0.22 on Debian
+# builds it without the engine for GOST.
 graded() {
 	testssl --quiet --color 0 --warnings batch --ip 127.0.0.1 \
 	    --openssl "$BATS_TEST_TMPDIR/openssl" \
@@ -47,7 +48,8 @@ graded() {
 	assert resumed == ["supported"], resumed
 	bad = [f for f in findings
 	    if f["severity"] not in ("OK", "INFO", "DEBUG")
-	    and not f["id"].startswith(("cert_", "DNS_CAA", "OCSP_"))]
+	    and not f["id"].startswith(("cert_", "DNS_CAA", "OCSP_"))
+	    and f["id"] != "engine_problem"]
 	for f in bad:
 	    print(f["severity"], f["id"], f["finding"])
 	assert not bad

@@ -25,18 +25,23 @@ enum state {
 	OVER			/* the verdict is known */
 };
 
-static struct {
-	enum state	 state;
-	bool		 ready;		/* this is not the first message */
-	int		 fd;
-	struct output	 top;		/* for our own lines */
-	bool		 to_program;
+/* The message: what was given to deliver_body(), or a copy of it. */
+struct message {
+	int		 fd;		/* -1: there is none */
 	int		 error;		/* errno of the first failed write */
 	size_t		 len;		/* in the buffer */
 	uint64_t	 size;		/* so far, buffer included */
-	uint64_t	 header_size;	/* of our own lines */
+};
+
+static struct {
+	const struct target *target;
+	enum state	 state;
+	bool		 ready;		/* this is not the first message */
+	bool		 each;		/* a commit for each recipient */
+	struct message	 message;
+	uint64_t	 top_size;	/* of our own lines in it */
 	struct session_verdict verdict;
-} delivery = { .fd = -1, .top = { .write = deliver_body } };
+} delivery = { .message = { .fd = -1 } };
 
 /* Not in delivery, which would make it part of the file and not just zeros. */
 static char	 buffer[BUFFER_SIZE];
@@ -60,8 +65,8 @@ static const struct {
 	{ 0, { SESSION_REFUSE, 451, "4.3.0", "Message not kept, try later" } }
 };
 
-struct session_verdict
-deliver_failed(int error)
+static struct session_verdict
+failed(int error)
 {
 	size_t i;
 
@@ -77,157 +82,177 @@ deliver_failed(int error)
  */
 
 static void
-write_failed(const char *what, const char *object)
+write_failed(struct message *m, const char *what)
 {
-	delivery.error = errno != 0 ? errno : EIO;
-	log_error(delivery.error, what, object);
+	m->error = errno != 0 ? errno : EIO;
+	log_error(m->error, what, delivery.target->name);
 }
 
 static void
-write_out(const char *p, size_t len)
+write_out(struct message *m, const char *p, size_t len)
 {
 	ssize_t n;
 
-	while (len > 0 && delivery.error == 0) {
-		n = write(delivery.fd, p, len);
+	while (len > 0 && m->error == 0) {
+		n = write(m->fd, p, len);
 		if (n > 0) {
 			p += n;
 			len -= (size_t)n;
 		} else if (n == 0 || errno != EINTR) {
 			if (n == 0)
 				errno = ENOSPC;
-			write_failed("write",
-			    delivery.to_program ? "message" : "spool");
+			write_failed(m, "write");
 		}
 	}
 }
 
 static void
-write_buffer(void)
+write_buffer(struct message *m)
 {
-	write_out(buffer, delivery.len);
-	delivery.len = 0;
+	write_out(m, buffer, m->len);
+	m->len = 0;
+}
+
+static void
+put(void *arg, const char *p, size_t len)
+{
+	struct message *m = arg;
+
+	m->size += len;
+	if (len > sizeof(buffer) - m->len) {
+		write_buffer(m);
+		if (len >= sizeof(buffer)) {
+			write_out(m, p, len);
+			return;
+		}
+	}
+	memcpy(buffer + m->len, p, len);
+	m->len += len;
+}
+
+/* A BINARYMIME message keeps its line ends: ours are to match. */
+static void
+put_top(struct message *m, struct connection *c, unsigned first,
+    unsigned count)
+{
+	struct output o = { .write = put, .arg = m };
+
+	o.line_end = c->settings.newline_crlf ||
+	    c->tx.body == SESSION_BODY_BINARY ? "\r\n" : "\n";
+	trace_write(&o, c, first, count);
 }
 
 void
 deliver_body(const char *p, size_t len)
 {
-	delivery.size += len;
-	if (len > sizeof(buffer) - delivery.len) {
-		write_buffer();
-		if (len >= sizeof(buffer)) {
-			write_out(p, len);
-			return;
-		}
-	}
-	memcpy(buffer + delivery.len, p, len);
-	delivery.len += len;
+	put(&delivery.message, p, len);
 }
 
 /* Start to end. */
 
+static const struct target *
+find_target(const struct settings *set)
+{
+	if (set->exec != NULL)
+		return &program_target;
+	return set->spool != NULL ? &spool_target : NULL;
+}
+
+static int
+create(struct message *m, const struct settings *set)
+{
+	*m = (struct message){ .fd = delivery.target->create(set) };
+	return m->fd == -1 ? -1 : 0;
+}
+
+static void
+drop(struct message *m)
+{
+	if (m->fd != -1)
+		delivery.target->drop(m->fd);
+	m->fd = -1;
+}
+
 struct session_verdict
 deliver_start(struct connection *c)
 {
-	const struct settings *s = &c->settings;
-	bool each;
+	const struct settings *set = &c->settings;
 
 	deliver_reset();
-	if (s->exec == NULL && s->spool == NULL)
+	if ((delivery.target = find_target(set)) == NULL)
 		return nowhere;
 	if (!delivery.ready)
 		/* A limit on the size of files is an error, not the end. */
 		signal(SIGXFSZ, SIG_IGN);
 	delivery.ready = true;
-	delivery.to_program = s->exec != NULL;
-	delivery.fd = delivery.to_program ? exec_create() :
-	    spool_create(s->spool);
-	if (delivery.fd == -1)
-		return deliver_failed(errno);
+	if (create(&delivery.message, set) == -1)
+		return failed(errno);
 	delivery.state = WRITING;
-	/* A BINARYMIME message keeps its line ends: ours are to match. */
-	delivery.top.line_end = s->newline_crlf ||
-	    c->tx.body == SESSION_BODY_BINARY ? "\r\n" : "\n";
-	each = delivery.to_program && arguments_each(s);
-	trace_write(&delivery.top, c, 0, each ? 1 : c->tx.recipients.count);
-	delivery.header_size = delivery.size;
+	delivery.each = delivery.target->each(set);
+	put_top(&delivery.message, c, 0,
+	    delivery.each ? 1 : c->tx.recipients.count);
+	delivery.top_size = delivery.message.size;
 	return accepted;
 }
 
 void
 deliver_reset(void)
 {
-	if (delivery.fd != -1) {
-		if (delivery.to_program)
-			close(delivery.fd);
-		else
-			spool_drop(delivery.fd);
-	}
-	delivery.fd = -1;
+	drop(&delivery.message);
 	delivery.state = NOTHING;
-	delivery.error = 0;
-	delivery.len = 0;
-	delivery.size = 0;
 }
 
 /*
  * The message again, in a file of its own, with the lines on top for another
- * recipient: nobody is to learn from them who else got it.  The copy becomes
- * the current output until the caller has put things back.
+ * recipient: nobody is to learn from them who else got it.
  */
 static int
-copy_for(struct connection *c, unsigned number)
+copy(struct message *m, struct connection *c, unsigned number)
 {
-	int from = delivery.fd;
-	off_t offset = (off_t)delivery.header_size;
+	off_t offset = (off_t)delivery.top_size;
 	ssize_t n = 1;
 
-	if ((delivery.fd = exec_create()) == -1) {
-		delivery.error = errno;
-		return from;
+	if (create(m, &c->settings) == -1)
+		return -1;
+	put_top(m, c, number, 1);
+	write_buffer(m);
+	while (m->error == 0 && n != 0) {
+		n = pread(delivery.message.fd, buffer, sizeof(buffer), offset);
+		if (n > 0) {
+			write_out(m, buffer, (size_t)n);
+			offset += n;
+			m->size += (uint64_t)n;
+		} else if (n == -1 && errno != EINTR)
+			write_failed(m, "read");
 	}
-	delivery.size = 0;
-	trace_write(&delivery.top, c, number, 1);
-	write_buffer();
-	while (delivery.error == 0 && n != 0) {
-		n = pread(from, buffer, sizeof(buffer), offset);
-		if (n == -1) {
-			if (errno != EINTR)
-				write_failed("read", "message");
-			continue;
-		}
-		write_out(buffer, (size_t)n);
-		offset += n;
-		delivery.size += (uint64_t)n;
-	}
-	return from;
+	errno = m->error;
+	return m->error != 0 ? -1 : 0;
+}
+
+static struct session_verdict
+commit(const struct message *m, struct connection *c, unsigned number)
+{
+	struct session_verdict v = accepted;
+
+	return delivery.target->commit(c, m->fd, m->size, number, &v) == -1 ?
+	    failed(errno) : v;
 }
 
 /*
- * The program for one recipient.  If there are others, it gets a copy: what it
- * writes to its standard input, which it could open for that however it was
- * given, must not be in the next one's message.
+ * For one recipient.  If there are others, it is a copy: what a program writes
+ * to its standard input, which it could open for that however it was given,
+ * must not be in the next one's message.
  */
 static struct session_verdict
-run_for(struct connection *c, unsigned number)
+commit_for(struct connection *c, unsigned number)
 {
-	const char *recipient = strings_at(&c->tx.recipients, number);
 	struct session_verdict v;
-	uint64_t size = delivery.size;
-	int original;
+	struct message m;
 
 	if (c->tx.recipients.count == 1)
-		return exec_run(c, delivery.fd, size, recipient,
-		    strings_at(&c->tx.dsn, 0));
-	original = copy_for(c, number);
-	v = delivery.error != 0 ? deliver_failed(delivery.error) :
-	    exec_run(c, delivery.fd, delivery.size, recipient,
-	    strings_at(&c->tx.dsn, number));
-	if (delivery.fd != -1)
-		close(delivery.fd);
-	delivery.fd = original;
-	delivery.size = size;
-	delivery.error = 0;
+		return commit(&delivery.message, c, number);
+	v = copy(&m, c, number) == -1 ? failed(errno) : commit(&m, c, number);
+	drop(&m);
 	return v;
 }
 
@@ -241,14 +266,14 @@ run_for(struct connection *c, unsigned number)
  * message, and only the sender can be told.
  */
 static struct session_verdict
-run_for_all(struct connection *c)
+commit_for_all(struct connection *c)
 {
 	static char text[SESSION_TEXT_MAX + 1], status[12];
 	struct session_verdict v, worst = accepted;
 	unsigned i;
 
 	for (i = 0; i < c->tx.recipients.count; i++) {
-		v = run_for(c, i);
+		v = commit_for(c, i);
 		if (v.kind == SESSION_REFUSE && v.code < 500)
 			return v;
 		if (worst.kind == SESSION_REFUSE)
@@ -264,47 +289,39 @@ run_for_all(struct connection *c)
 	return worst;
 }
 
-static struct session_verdict
-hand_over(struct connection *c)
+static void
+finish_writing(void)
 {
-	int fd = delivery.fd;
+	struct message *m = &delivery.message;
 
-	if (!delivery.to_program) {
-		delivery.fd = -1;	/* closed, however this ends */
-		return spool_commit(fd) == -1 ? deliver_failed(errno) :
-		    accepted;
-	}
-	if (!arguments_each(&c->settings))
-		return exec_run(c, delivery.fd, delivery.size, NULL, NULL);
-	return run_for_all(c);
+	write_buffer(m);
+	delivery.state = WRITTEN;
+	if (m->error == 0)
+		return;
+	delivery.verdict = failed(m->error);
+	delivery.state = OVER;
 }
 
 struct session_verdict
 deliver_end(struct connection *c, unsigned recipient)
 {
-	if (delivery.state == WRITING) {
-		write_buffer();
-		delivery.state = WRITTEN;
-		if (delivery.error != 0) {
-			delivery.verdict = deliver_failed(delivery.error);
-			delivery.state = OVER;
-		}
-	}
-	if (delivery.state == WRITTEN && c->settings.lmtp &&
-	    delivery.to_program && arguments_each(&c->settings) &&
+	if (delivery.state == WRITING)
+		finish_writing();
+	if (delivery.state == WRITTEN && delivery.each && c->settings.lmtp &&
 	    recipient < c->tx.recipients.count)
-		return run_for(c, recipient);
+		return commit_for(c, recipient);
 	if (delivery.state == WRITTEN) {
-		delivery.verdict = hand_over(c);
+		delivery.verdict = delivery.each ? commit_for_all(c) :
+		    commit(&delivery.message, c, FOR_ALL);
 		delivery.state = OVER;
 	}
-	return delivery.state == OVER ? delivery.verdict : deliver_failed(EIO);
+	return delivery.state == OVER ? delivery.verdict : failed(EIO);
 }
 
 int
-deliver_check(const struct settings *s)
+deliver_check(const struct settings *set)
 {
-	if (s->exec != NULL)
-		return exec_check(s);
-	return s->spool != NULL ? spool_check(s->spool) : 0;
+	const struct target *target = find_target(set);
+
+	return target == NULL ? 0 : target->check(set);
 }

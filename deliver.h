@@ -1,22 +1,37 @@
 /*
  * deliver.h - what deliver.c shares with the two places a message can go to.
  *
- * Either hands out a descriptor for the message; deliver.c writes it.  What
+ * A target hands out a descriptor for the message; deliver.c writes it.  What
  * fails is logged where it fails; errno then says what to tell the client.
  */
 #ifndef DELIVER_H
 #define DELIVER_H
 
+#include <limits.h>
+
 #include "smtpd.h"
 
-/* What to say when our side failed with this errno. */
-struct session_verdict deliver_failed(int error);
+#define FOR_ALL		UINT_MAX	/* instead of one recipient's number */
 
-/* spool.c: a Maildir.  One message at a time. */
-int	spool_create(const char *path);		/* descriptor, or -1 */
-int	spool_commit(int);	/* 0: durable; -1: gone.  Closes it */
-void	spool_drop(int);	/* remove and close */
-int	spool_check(const char *path);
+struct target {
+	const char	*name;		/* of what is written to, for the log */
+	/* A descriptor for a message, or -1. */
+	int	(*create)(const struct settings *);
+	/*
+	 * Deliver what was written to it, size octets: for the recipient with
+	 * this number or FOR_ALL.  0 and perhaps another verdict than the
+	 * acceptance that is there already, or -1.
+	 */
+	int	(*commit)(struct connection *, int fd, uint64_t size,
+		    unsigned recipient, struct session_verdict *);
+	void	(*drop)(int fd);	/* once; delivered or not */
+	/* Is it to be delivered to each recipient on its own? */
+	bool	(*each)(const struct settings *);
+	/* -t: what is wrong, on standard error; count of it. */
+	int	(*check)(const struct settings *);
+};
+extern const struct target spool_target;	/* spool.c: a Maildir */
+extern const struct target program_target;	/* program.c: exec */
 
 #define EXEC_GRACE	10000	/* ms for a program, from SIGTERM on */
 
@@ -41,10 +56,6 @@ bool	arguments_allowed(const struct connection *, char *const *argv,
 
 /* program.c: a program that takes the message on its standard input. */
 int	exec_create(void);	/* a file without a name; -1 */
-/* recipient and dsn: as for arguments_make(). */
-struct session_verdict exec_run(struct connection *, int fd, uint64_t size,
-	    const char *recipient, const char *dsn);
-int	exec_check(const struct settings *);
 /* What came of it, and the first line it printed. */
 struct exec_result {
 	int		 status;	/* as of wait(2) */

@@ -176,15 +176,24 @@ exec_program(char **argv, char *const *env, int in, unsigned timeout,
 	return 0;
 }
 
-struct session_verdict
-exec_run(struct connection *c, int fd, uint64_t size, const char *recipient,
-    const char *dsn)
+static int
+program_create(const struct settings *set)
 {
+	(void)set;
+	return exec_create();
+}
+
+static int
+program_commit(struct connection *c, int fd, uint64_t size,
+    unsigned number, struct session_verdict *v)
+{
+	const char *recipient = strings_at(&c->tx.recipients, number);
 	struct exec_result result;
 	struct arguments a;
 	int error = ENOMEM;
 
-	if (arguments_make(&a, c, size, recipient, dsn))
+	if (arguments_make(&a, c, size, recipient,
+	    strings_at(&c->tx.dsn, number)))
 		error = runner_active() ?
 		    runner_run(a.argv, a.env, fd, &result) :
 		    exec_program(a.argv, a.env, fd, c->settings.timeout,
@@ -192,9 +201,17 @@ exec_run(struct connection *c, int fd, uint64_t size, const char *recipient,
 	arguments_free(&a);
 	if (error != 0) {
 		log_error(error, "exec", c->settings.exec[0]);
-		return deliver_failed(0);
+		errno = EIO;
+		return -1;
 	}
-	return verdict(&result, recipient);
+	*v = verdict(&result, recipient);
+	return 0;
+}
+
+static void
+program_drop(int fd)
+{
+	close(fd);
 }
 
 /* For -t. */
@@ -231,8 +248,8 @@ check_in_path(const char *name)
 	}
 }
 
-int
-exec_check(const struct settings *s)
+static int
+program_check(const struct settings *s)
 {
 	const char *name = s->exec[0];
 	int error, fd, wrong = 0;
@@ -251,3 +268,8 @@ exec_check(const struct settings *s)
 	close(fd);
 	return wrong;
 }
+
+const struct target program_target = {
+	"message", program_create, program_commit, program_drop,
+	arguments_each, program_check
+};

@@ -254,12 +254,12 @@ create(void)
 	return create_named();
 }
 
-int
-spool_create(const char *path)
+static int
+spool_create(const struct settings *set)
 {
 	int fd = -1;
 
-	spool.path = path;
+	spool.path = set->spool;
 	if (spool.new != -1 || open_spool() == 0)
 		fd = create();
 	if (fd == -1)
@@ -325,27 +325,43 @@ commit(int fd)
 	return 0;
 }
 
-int
-spool_commit(int fd)
-{
-	int error, n;
-
-	n = commit(fd);
-	error = errno;
-	spool_drop(fd);
-	if (n == -1)
-		close_spool();
-	errno = error;
-	return n;
-}
-
-void
-spool_drop(int fd)
+static void
+remove_named(void)
 {
 	if (spool.named && unlinkat(spool.tmp, spool.name, 0) == -1)
 		spool_failed("unlink", "tmp");
 	spool.named = false;
+}
+
+static int
+spool_commit(struct connection *c, int fd, uint64_t size, unsigned recipient,
+    struct session_verdict *v)
+{
+	int error;
+
+	(void)c, (void)size, (void)recipient, (void)v;
+	if (commit(fd) == 0)
+		return 0;
+	error = errno;
+	remove_named();
+	close_spool();
+	errno = error;
+	return -1;
+}
+
+static void
+spool_drop(int fd)
+{
+	remove_named();
 	close(fd);
+}
+
+/* One file, whoever it is for. */
+static bool
+spool_each(const struct settings *set)
+{
+	(void)set;
+	return false;
 }
 
 /* What is wrong with it, without making anything. */
@@ -386,9 +402,10 @@ check_missing(const char *path)
 	return n == -1;
 }
 
-int
-spool_check(const char *path)
+static int
+spool_check(const struct settings *set)
 {
+	const char *path = set->spool;
 	const char *names[PARTS + 1] = { ".", "tmp", "new", "cur" };
 	const char *reason;
 	int dir, wrong = 0;
@@ -408,3 +425,7 @@ spool_check(const char *path)
 	close(dir);
 	return wrong;
 }
+
+const struct target spool_target = {
+	"spool", spool_create, spool_commit, spool_drop, spool_each, spool_check
+};

@@ -22,7 +22,7 @@
 static void
 put_text(struct output *o, const char *s)
 {
-	o->write(s, strlen(s));
+	o->write(o->arg, s, strlen(s));
 }
 
 static void
@@ -180,7 +180,7 @@ put_lines(struct output *o, const char *p, size_t len)
 	const char *end;
 
 	while (len > 0 && (end = memchr(p, '\n', len)) != NULL) {
-		o->write(p, (size_t)(end - p));
+		o->write(o->arg, p, (size_t)(end - p));
 		put_line_end(o);
 		len -= (size_t)(end - p) + 1;
 		p = end + 1;
@@ -210,7 +210,7 @@ put_recipient(struct output *o, struct connection *c, unsigned number)
 		return;
 	if ((len = strcspn(dsn, " ")) > 0) {
 		put_text(o, "DSN-Notify: ");
-		o->write(dsn, len);
+		o->write(o->arg, dsn, len);
 		put_line_end(o);
 	}
 	if (dsn[len + 1] != '\0')

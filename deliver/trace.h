@@ -7,7 +7,8 @@
 #include "../smtpd.h"
 
 struct output {
-	void		(*write)(const char *, size_t);
+	void		(*write)(void *arg, const char *, size_t);
+	void		*arg;
 	const char	*line_end;
 	size_t		 column;	/* of the field at hand */
 };

@@ -25,7 +25,7 @@ ENGINE	= session.c $(wildcard session/*.c)
 PROGRAM	= smtpd.c \
 	  conn.c \
 	  deliver.c $(wildcard deliver/*.c) \
-	  $(wildcard filter/*.c) \
+	  filter.c $(wildcard filter/*.c) \
 	  handover.c \
 	  log.c \
 	  peer.c \

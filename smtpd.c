@@ -16,7 +16,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "smtpd.h"
+#include "filter.h"
 #include "transaction.h"
 #include "verdict.h"
 
@@ -343,7 +343,7 @@ begin(struct connection *c)
 	configure(&c->settings);
 	if (!resumed)
 		peer_find(c);
-	recipients_open(&c->settings);
+	filter_start(c);
 	if (resumed) {
 		sandbox_enter(c);
 		session_resume(&c->session, &config, &hooks, c, helo,
@@ -400,8 +400,7 @@ check(struct connection *c)
 		bad++;
 	}
 	bad += deliver_check(set);
-	bad += recipients_test(set);
-	bad += policy_check(set);
+	bad += filter_check(set);
 	bad += sandbox_check(set);
 	if (set->tls != TLS_OFF)
 		bad += tls_module == NULL ? 1 : tls_module->check(set);

@@ -116,6 +116,10 @@ struct transaction {
 	char		 dsn_envid[101];
 	struct strings	 dsn;		/* of each: "NOTIFY ORCPT", with dsn */
 	char		 sender_auth[SESSION_LINE_MAX];	/* AUTH=, or "" */
+	struct strings	 lines;		/* header lines of filters' */
+	bool		 discard;	/* a filter wants it thrown away */
+	bool		 judged;	/* filters have seen it to its end: */
+	struct session_verdict judgement;
 	bool		 counted;	/* as one of connection.accepted */
 	bool		 crowded;	/* too many recipients: it was logged */
 };
@@ -224,43 +228,6 @@ int	deliver_check(const struct settings *);
  * is to send the message to the others first.
  */
 bool	arguments_room(const struct connection *, const struct session_rcpt *);
-
-/* recipients.c: the list of those who get mail here. */
-
-/* Before the sandbox closes.  A fault is reported when it is needed. */
-void	recipients_open(const struct settings *);
-/* Accept, 550 5.1.1, or 451 if the list cannot be read. */
-struct session_verdict recipients_check(struct connection *, const char *path);
-/* -t: what is wrong with the list, on standard error; count of it. */
-int	recipients_test(const struct settings *);
-
-/* policy.c: Postfix's policy servers. */
-
-/* One more recipient; called after recipients_check(). */
-struct session_verdict policy_rcpt(struct connection *, const char *path);
-/* The message, once a transaction: later calls get the same answer. */
-struct session_verdict policy_end(struct connection *, uint64_t size);
-/* Header lines that the server asked for, each ended by "\n"; or NULL. */
-const char *policy_prepend(size_t *len);
-/* Accept the message and throw it away. */
-bool	policy_discard(void);
-void	policy_reset(void);		/* the transaction is over */
-/* -t: what is wrong with the settings, on standard error; count of it. */
-int	policy_check(const struct settings *);
-
-/* One answer of a policy server, without the blank line that ends it. */
-struct policy_answer {
-	struct session_verdict verdict;
-	const char	*fault;		/* not understood: why */
-	const char	*prepend;	/* a header line, without its end */
-	const char	*note;		/* to be logged, or NULL */
-	bool		 discard;
-	char		 status[12];
-	char		 text[1024];
-};
-/* Takes len octets of any kind. */
-void	policy_parse(const char *, size_t len, bool utf8,
-	    struct policy_answer *);
 
 /*
  * auth.c: is a user who they say they are?  In smtpd-tls only, since it needs

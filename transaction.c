@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter.h"
 #include "transaction.h"
 #include "verdict.h"
 
@@ -43,28 +44,7 @@ transaction_mail(void *arg, const struct session_mail *m)
 	keep(tx->dsn_envid, sizeof(tx->dsn_envid), m->envid);
 	keep(tx->sender_auth, sizeof(tx->sender_auth), m->auth);
 	c->messages++;
-	return verdict_accept();
-}
-
-static const char too_many[] = "Too many recipients";
-
-static struct session_verdict
-judge_recipient(struct connection *c, const struct session_rcpt *r)
-{
-	struct session_verdict v;
-
-	if (c->settings.spool == NULL && c->settings.exec == NULL) {
-		log_error(0, "neither spool nor exec is set", NULL);
-		return verdict_refuse(451, "4.3.5",
-		    "No place for mail here yet");
-	}
-	v = recipients_check(c, r->path);
-	/* The policy server will be asked when the client comes again. */
-	if (v.kind == SESSION_ACCEPT && !arguments_room(c, r))
-		v = verdict_refuse(452, "4.5.3", too_many);
-	if (v.kind == SESSION_ACCEPT)
-		v = policy_rcpt(c, r->path);
-	return v;
+	return filter_mail(c, m);
 }
 
 static void
@@ -98,10 +78,11 @@ struct session_verdict
 transaction_rcpt(void *arg, const struct session_rcpt *r)
 {
 	struct connection *c = arg;
-	struct session_verdict v = judge_recipient(c, r);
+	bool crowd;
+	struct session_verdict v = filter_rcpt(c, r, &crowd);
 
 	if (v.kind != SESSION_ACCEPT) {
-		if (v.text == too_many)
+		if (crowd)
 			log_crowd(c, r->path, v.text);
 		else
 			log_recipient(c, r->path, v.code, v.text);
@@ -119,8 +100,8 @@ transaction_rcpt(void *arg, const struct session_rcpt *r)
 void
 transaction_body(void *arg, const char *p, size_t n)
 {
-	(void)arg;
 	deliver_body(p, n);
+	filter_body(arg, p, n);
 }
 
 static const char *
@@ -146,8 +127,10 @@ struct session_verdict
 transaction_data(void *arg)
 {
 	struct connection *c = arg;
-	struct session_verdict v = deliver_start(c);
+	struct session_verdict v = filter_data(c);
 
+	if (v.kind == SESSION_ACCEPT)
+		v = deliver_start(c);
 	if (v.kind != SESSION_ACCEPT)
 		log_message(c, status_of(v.code), 0,
 		    strings_at(&c->tx.recipients, 0), v.text);
@@ -158,15 +141,15 @@ struct session_verdict
 transaction_end(void *arg, uint64_t size, unsigned recipient)
 {
 	struct connection *c = arg;
-	struct session_verdict v = policy_end(c, size);
+	struct session_verdict v = filter_end(c, size);
 
-	if (v.kind == SESSION_ACCEPT && !policy_discard())
+	if (v.kind == SESSION_ACCEPT && !c->tx.discard)
 		v = deliver_end(c, recipient);
 	if (v.kind == SESSION_ACCEPT && !c->tx.counted) {
 		c->tx.counted = true;
 		c->accepted++;
 	}
-	log_message(c, v.kind == SESSION_ACCEPT ? policy_discard() ?
+	log_message(c, v.kind == SESSION_ACCEPT ? c->tx.discard ?
 	    "discarded" : "accepted" : status_of(v.code), size,
 	    strings_at(&c->tx.recipients, recipient),
 	    v.kind == SESSION_ACCEPT ? NULL : v.text);
@@ -179,9 +162,10 @@ transaction_reset(void *arg)
 	struct connection *c = arg;
 
 	deliver_reset();
-	policy_reset();
+	filter_reset(c);
 	strings_free(&c->tx.recipients);
 	strings_free(&c->tx.dsn);
+	strings_free(&c->tx.lines);
 	c->tx = (struct transaction){ 0 };
 }
 

@@ -173,20 +173,6 @@ put_received(struct output *o, struct connection *c, const char *recipient)
 
 /* The envelope. */
 
-/* Lines with "\n" at their ends, from the policy server. */
-static void
-put_lines(struct output *o, const char *p, size_t len)
-{
-	const char *end;
-
-	while (len > 0 && (end = memchr(p, '\n', len)) != NULL) {
-		o->write(o->arg, p, (size_t)(end - p));
-		put_line_end(o);
-		len -= (size_t)(end - p) + 1;
-		p = end + 1;
-	}
-}
-
 static void
 put_field(struct output *o, const char *name, const char *value,
     const char *after)
@@ -221,9 +207,8 @@ void
 trace_write(struct output *o, struct connection *c, unsigned first,
     unsigned count)
 {
-	const char *lines;
+	const char *line = NULL;
 	char priority[4];
-	size_t len;
 	unsigned i;
 
 	put_field(o, "Return-Path: <", c->tx.sender, ">");
@@ -237,8 +222,10 @@ trace_write(struct output *o, struct connection *c, unsigned first,
 	}
 	for (i = 0; i < count; i++)
 		put_recipient(o, c, first + i);
-	if ((lines = policy_prepend(&len)) != NULL)
-		put_lines(o, lines, len);
+	while ((line = strings_next(&c->tx.lines, line)) != NULL) {
+		put_text(o, line);
+		put_line_end(o);
+	}
 	put_received(o, c, count == 1 ?
 	    strings_at(&c->tx.recipients, first) : NULL);
 }

@@ -21,14 +21,13 @@
 #include <unistd.h>
 
 #include "session/address.h"
-#include "smtpd.h"
+#include "filter.h"
 
 #define TIME_MAX	100	/* seconds for an answer; Postfix's default */
 #define REQUEST_SIZE	8192
 #define VALUE_MAX	1024	/* octets of an attribute */
 #define ANSWER_SIZE	4096
 #define HEADER_MAX	998	/* octets of a line, RFC 5322 section 2.1.1 */
-#define PREPEND_SIZE	16384	/* octets of all header lines of a message */
 
 struct request {
 	char		 buf[REQUEST_SIZE];
@@ -43,20 +42,13 @@ struct action {
 	const char	*status, *text;
 };
 
-static struct {
-	struct policy_answer answer;
-	bool		 ended;		/* policy_end() has its verdict */
-	struct session_verdict end;
-	bool		 discard;
-	size_t		 prepend_len;
-	char		 prepend[PREPEND_SIZE];
-} policy;
+static struct policy_answer the_answer;
 
 static struct session_verdict question(struct connection *,
 		    const char *address, const struct request *,
 		    bool header_open);
-static bool	apply(const struct policy_answer *, bool header_open,
-		    const char **fault);
+static bool	apply(struct connection *, const struct policy_answer *,
+		    bool header_open, const char **fault);
 static void	act_accept(struct policy_answer *, const struct action *,
 		    const char *, bool);
 static void	act_refuse(struct policy_answer *, const struct action *,
@@ -214,60 +206,41 @@ build_end(struct request *r)
 
 /* The hooks. */
 
-struct session_verdict
-policy_rcpt(struct connection *c, const char *path)
+static struct session_verdict
+policy_rcpt(struct connection *c, const struct session_rcpt *rcpt)
 {
 	static struct request r;
 
 	if (c->settings.policy == NULL)
 		return permitted;
 	build(&r, c, "RCPT");
-	add_attribute(&r, "recipient", path);
+	add_attribute(&r, "recipient", rcpt->path);
 	add_number(&r, "recipient_count", 0);
 	add_number(&r, "size", c->tx.declared);
 	build_end(&r);
 	return question(c, c->settings.policy, &r, true);
 }
 
-struct session_verdict
+static struct session_verdict
 policy_end(struct connection *c, uint64_t size)
 {
 	static struct request r;
 
-	if (c->settings.policy_end == NULL || policy.discard)
+	if (c->settings.policy_end == NULL)
 		return permitted;
-	if (policy.ended)
-		return policy.end;
 	build(&r, c, "END-OF-MESSAGE");
-	add_attribute(&r, "recipient",
-	    c->tx.recipients.count == 1 ?
+	add_attribute(&r, "recipient", c->tx.recipients.count == 1 ?
 	    strings_at(&c->tx.recipients, 0) : "");
 	add_number(&r, "recipient_count", c->tx.recipients.count);
 	add_number(&r, "size", size);
 	build_end(&r);
-	policy.end = question(c, c->settings.policy_end, &r, false);
-	policy.ended = true;
-	return policy.end;
+	return question(c, c->settings.policy_end, &r, false);
 }
 
-const char *
-policy_prepend(size_t *len)
+static void
+policy_reset(struct connection *c)
 {
-	*len = policy.prepend_len;
-	return policy.prepend_len == 0 ? NULL : policy.prepend;
-}
-
-bool
-policy_discard(void)
-{
-	return policy.discard;
-}
-
-void
-policy_reset(void)
-{
-	policy.ended = policy.discard = false;
-	policy.prepend_len = 0;
+	(void)c;
 	ask_reset();
 }
 
@@ -306,12 +279,12 @@ question(struct connection *c, const char *address, const struct request *r,
 			log_error(errno, "policy", address);
 		return no_answer(c);
 	}
-	policy_parse(buf, len, c->tx.utf8, &policy.answer);
-	if (policy.answer.note != NULL)
-		log_event("policy", "action", policy.answer.note, "text",
-		    policy.answer.text, NULL);
-	if (apply(&policy.answer, header_open, &fault))
-		return policy.answer.verdict;
+	policy_parse(buf, len, c->tx.utf8, &the_answer);
+	if (the_answer.note != NULL)
+		log_event("policy", "action", the_answer.note, "text",
+		    the_answer.text, NULL);
+	if (apply(c, &the_answer, header_open, &fault))
+		return the_answer.verdict;
 	buf[len] = '\0';
 	buf[strcspn(buf, "\n")] = '\0';
 	log_event("error", "what", "policy", "on", address, "error",
@@ -320,27 +293,20 @@ question(struct connection *c, const char *address, const struct request *r,
 }
 
 static bool
-apply(const struct policy_answer *a, bool header_open, const char **fault)
+apply(struct connection *c, const struct policy_answer *a, bool header_open,
+    const char **fault)
 {
-	size_t len;
-
 	*fault = a->fault;
 	if (*fault != NULL)
 		return false;
 	if (a->discard)
-		policy.discard = true;
+		c->tx.discard = true;
 	if (a->prepend == NULL)
 		return true;
-	len = strlen(a->prepend);
 	if (!header_open)
 		*fault = "PREPEND comes too late";
-	else if (len + 1 > sizeof(policy.prepend) - policy.prepend_len)
+	else if (filter_prepend(c, a->prepend) == -1)
 		*fault = "PREPEND of too much";
-	else {
-		memcpy(policy.prepend + policy.prepend_len, a->prepend, len);
-		policy.prepend[policy.prepend_len + len] = '\n';
-		policy.prepend_len += len + 1;
-	}
 	return *fault == NULL;
 }
 
@@ -504,9 +470,14 @@ check_server(const char *name, const char *address)
 	return 1;
 }
 
-int
+static int
 policy_check(const struct settings *settings)
 {
 	return check_server("policy", settings->policy) +
 	    check_server("policy-end", settings->policy_end);
 }
+
+const struct filter policy_filter = {
+	.name = "policy", .rcpt = policy_rcpt, .end = policy_end,
+	.reset = policy_reset, .check = policy_check
+};

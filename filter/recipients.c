@@ -23,7 +23,8 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "smtpd.h"
+#include "filter.h"
+#include "verdict.h"
 
 #define BLOCK_SIZE	16384
 #define KEY_SIZE	(SESSION_PATH_MAX + 1)
@@ -273,39 +274,36 @@ look_up(const char *path, struct keys *keys)
 	return list_finish(list) == -1 ? -1 : found;
 }
 
-void
-recipients_open(const struct settings *settings)
+/* Before the sandbox closes.  A fault is reported when it is needed. */
+static void
+recipients_start(struct connection *c)
 {
-	if (settings->recipients != NULL)
-		(void)list_open(&the_list, settings->recipients);
+	if (c->settings.recipients != NULL)
+		(void)list_open(&the_list, c->settings.recipients);
 }
 
-struct session_verdict
-recipients_check(struct connection *c, const char *path)
+/* Accept, 550 5.1.1, or 451 if the list can't be read. */
+static struct session_verdict
+recipients_rcpt(struct connection *c, const struct session_rcpt *rcpt)
 {
-	static const struct session_verdict yes = { .kind = SESSION_ACCEPT };
-	static const struct session_verdict no = {
-		SESSION_REFUSE, 550, "5.1.1", "No such recipient here"
-	};
-	static const struct session_verdict later = {
-		SESSION_REFUSE, 451, "4.3.0", "List of recipients unavailable"
-	};
+	const char *path = rcpt->path;
 	struct keys keys;
 	int found;
 
 	if (c->settings.recipients == NULL)
-		return yes;
+		return verdict_accept();
 	/* RFC 5321 section 4.5.1: postmaster without a domain always works. */
 	keys.n = 0;
 	if (strchr(path, '@') != NULL &&
 	    !make_keys(&keys, path, c->settings.recipient_delimiter))
-		return no;
+		return verdict_refuse(550, "5.1.1", "No such recipient here");
 	found = look_up(c->settings.recipients, &keys);
-	if (found == -1) {
-		log_error(errno, "recipients", c->settings.recipients);
-		return later;
-	}
-	return found == 1 || keys.n == 0 ? yes : no;
+	if (found == 1 || (found == 0 && keys.n == 0))
+		return verdict_accept();
+	if (found == 0)
+		return verdict_refuse(550, "5.1.1", "No such recipient here");
+	log_error(errno, "recipients", c->settings.recipients);
+	return verdict_refuse(451, "4.3.0", "List of recipients unavailable");
 }
 
 /* The file. */
@@ -614,8 +612,8 @@ test_list(struct list *list, struct test *test)
 	return list_finish(list) == -1 ? -1 : r;
 }
 
-int
-recipients_test(const struct settings *settings)
+static int
+recipients_check(const struct settings *settings)
 {
 	struct test test = { .path = settings->recipients };
 
@@ -627,3 +625,8 @@ recipients_test(const struct settings *settings)
 	}
 	return test.faults;
 }
+
+const struct filter recipients_filter = {
+	.name = "recipients", .start = recipients_start,
+	.rcpt = recipients_rcpt, .check = recipients_check
+};

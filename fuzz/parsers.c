@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "smtpd.h"
+#include "filter.h"
 
 #define CHECK(x)	do { if (!(x)) fail(#x, __LINE__); } while (0)
 
@@ -114,6 +114,7 @@ recipients(const char *s, size_t len)
 	static int fd = -1;
 	const char *end = memchr(s, '\n', len);
 	char path[SESSION_PATH_MAX + 1];
+	const struct session_rcpt r = { .path = path };
 
 	if (fd == -1) {
 		fd = memfd_create("list", 0);
@@ -129,7 +130,7 @@ recipients(const char *s, size_t len)
 	if (ftruncate(fd, 0) == -1 ||
 	    pwrite(fd, end, s + len - end, 0) != s + len - end)
 		abort();
-	recipients_check(&c, path);
+	recipients_filter.rcpt(&c, &r);
 }
 
 int

@@ -27,6 +27,7 @@ PROGRAM	= smtpd.c \
 	  deliver.c $(wildcard deliver/*.c) \
 	  filter.c $(wildcard filter/*.c) \
 	  handover.c \
+	  listen.c $(wildcard listen/*.c) \
 	  log.c \
 	  peer.c \
 	  process.c \

@@ -17,6 +17,7 @@
 
 #include "smtpd.h"
 
+#define HURRY_MS	30000	/* a wait, when places are few */
 #define PIPE_CHUNK	4096	/* PIPE_BUF: never blocks after POLLOUT */
 #define LINGER_MS	2000	/* for what the client still says; */
 #define LINGER_OCTETS	(8 << 20)	/* and how much of it is read */
@@ -55,6 +56,14 @@ conn_open(const struct settings *set, int64_t end)
 	conn.signals = signalfd(-1, &mask, SFD_CLOEXEC);
 	sigaddset(&mask, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
+}
+
+void
+conn_hurry(const struct settings *set, bool hurry)
+{
+	conn.idle = (int64_t)set->timeout * 1000;
+	if (hurry && conn.idle > HURRY_MS)
+		conn.idle = HURRY_MS;
 }
 
 int64_t

@@ -9,18 +9,25 @@
  * line of the environment.
  */
 #include <sys/auxv.h>
+#include <sys/wait.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "smtpd.h"
 
 #define NAME	"smtpd-tls"
 #define STATE	"SMTPD_STARTTLS"
+#define TEST_TICK	5	/* ms; so long, so often, a new program has */
+#define TEST_TICKS	1000	/* to show that it works */
 
 static char	**arguments;
 
@@ -55,21 +62,68 @@ handover_arguments(char **argv)
 
 /* Will the session need it before the first word, or this check at all? */
 bool
-handover_at_start(const struct settings *set, bool testing)
+handover_at_start(const struct settings *set, bool ahead)
 {
 	if (tls_module != NULL)
 		return false;
-	if (testing)
+	if (ahead)
 		return set->tls != TLS_OFF || set->auth != AUTH_OFF;
 	return set->tls == TLS_IMPLICIT ||
 	    (set->auth != AUTH_OFF && set->auth_cleartext);
 }
 
 void
+handover_to(const char *program)
+{
+	execv(program, arguments);
+	log_error(errno, "exec", program);
+}
+
+void
 handover_now(void)
 {
-	execv(handover_program(), arguments);
-	log_error(errno, "exec", handover_program());
+	handover_to(handover_program());
+}
+
+/* The words of the one that is to print its settings, to nobody. */
+static pid_t
+start_test(const char *program)
+{
+	char test[] = "-T", *words[256] = { arguments[0], test };
+	pid_t pid;
+	size_t i;
+	int null;
+
+	for (i = 1; arguments[i] != NULL && i < 254; i++)
+		words[i + 1] = arguments[i];
+	if ((pid = fork()) != 0)
+		return pid;
+	if ((null = open("/dev/null", O_RDWR)) != -1) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+	}
+	execv(program, words);
+	_exit(EX_OSERR);
+}
+
+bool
+handover_works(const char *program)
+{
+	pid_t pid = start_test(program);
+	unsigned ticks;
+	int status;
+
+	if (pid == -1)
+		return false;
+	for (ticks = 0; ticks < TEST_TICKS; ticks++) {
+		if (waitpid(pid, &status, WNOHANG) != 0)
+			return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+		poll(NULL, 0, TEST_TICK);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	return false;
 }
 
 static const char *

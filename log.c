@@ -76,6 +76,19 @@ log_is_syslog(void)
 	return logger.target == LOGTO_SYSLOG;
 }
 
+void
+log_leave(void)
+{
+	if (logger.target == LOGTO_SYSLOG)
+		closelog();
+}
+
+enum log_target
+log_where(void)
+{
+	return logger.target;
+}
+
 static void
 add(struct line *l, const char *text, size_t n)
 {

@@ -50,52 +50,68 @@ peer_from_environment(struct connection *c, const char *addr_name,
 	return true;
 }
 
-static bool
-peer_from_socket(struct connection *c)
-{
-	union {
-		struct sockaddr		 sa;
-		struct sockaddr_in	 v4;
-		struct sockaddr_in6	 v6;
-		struct sockaddr_storage	 any;
-	} a;
-	socklen_t len = sizeof(a);
-	size_t n;
-	in_port_t port;
-
-	if (getpeername(STDIN_FILENO, &a.sa, &len) == -1)
-		return false;
-	if (a.sa.sa_family == AF_INET) {
-		inet_ntop(AF_INET, &a.v4.sin_addr, c->addr, sizeof(c->addr));
-		port = a.v4.sin_port;
-	} else if (a.sa.sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, &a.v6.sin6_addr, c->addr, sizeof(c->addr));
-		port = a.v6.sin6_port;
-	} else
-		return false;
-	snprintf(c->port, sizeof(c->port), "%u", ntohs(port));
-	n = strlen(c->addr);
-	if (a.sa.sa_family == AF_INET6 && a.v6.sin6_scope_id != 0)
-		snprintf(c->addr + n, sizeof(c->addr) - n, "%%%u",
-		    a.v6.sin6_scope_id);
-	return true;
-}
-
-/*
- * systemd says it, tcpserver and s6 say it; inetd leaves it to us.  An IPv4
- * client of an IPv6 socket is an IPv4 client.
- */
-void
-peer_find(struct connection *c)
+/* An IPv4 client of an IPv6 socket is an IPv4 client. */
+static void
+unmap(struct connection *c)
 {
 	static const char mapped[] = "::ffff:";
 
-	if (!peer_from_environment(c, "REMOTE_ADDR", "REMOTE_PORT") &&
-	    !peer_from_environment(c, "TCPREMOTEIP", "TCPREMOTEPORT") &&
-	    !peer_from_socket(c))
-		strlcpy(c->addr, "local", sizeof(c->addr));
 	if (strncasecmp(c->addr, mapped, sizeof(mapped) - 1) == 0 &&
 	    strchr(c->addr, '.') != NULL)
 		memmove(c->addr, c->addr + sizeof(mapped) - 1,
 		    strlen(c->addr + sizeof(mapped) - 1) + 1);
+}
+
+void
+peer_set(struct connection *c, const struct sockaddr *sa)
+{
+	union {
+		const struct sockaddr *sa;
+		const struct sockaddr_in *v4;
+		const struct sockaddr_in6 *v6;
+	} a = { sa };
+	in_port_t port = 0;
+	size_t n;
+
+	strlcpy(c->addr, "local", sizeof(c->addr));
+	c->port[0] = '\0';
+	if (sa->sa_family == AF_INET) {
+		inet_ntop(AF_INET, &a.v4->sin_addr, c->addr, sizeof(c->addr));
+		port = a.v4->sin_port;
+	} else if (sa->sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &a.v6->sin6_addr, c->addr,
+		    sizeof(c->addr));
+		port = a.v6->sin6_port;
+	} else
+		return;
+	snprintf(c->port, sizeof(c->port), "%u", ntohs(port));
+	n = strlen(c->addr);
+	if (sa->sa_family == AF_INET6 && a.v6->sin6_scope_id != 0)
+		snprintf(c->addr + n, sizeof(c->addr) - n, "%%%u",
+		    a.v6->sin6_scope_id);
+	unmap(c);
+}
+
+static void
+peer_from_socket(struct connection *c)
+{
+	union {
+		struct sockaddr		 sa;
+		struct sockaddr_storage	 any;
+	} a = { .sa = { .sa_family = AF_UNSPEC } };
+	socklen_t len = sizeof(a);
+
+	if (getpeername(STDIN_FILENO, &a.sa, &len) == -1)
+		a.sa.sa_family = AF_UNSPEC;
+	peer_set(c, &a.sa);
+}
+
+/* systemd says it, tcpserver and s6 say it; inetd leaves it to us. */
+void
+peer_find(struct connection *c)
+{
+	if (!peer_from_environment(c, "REMOTE_ADDR", "REMOTE_PORT") &&
+	    !peer_from_environment(c, "TCPREMOTEIP", "TCPREMOTEPORT"))
+		peer_from_socket(c);
+	unmap(c);
 }

@@ -83,6 +83,8 @@ static const struct setting settings[] = {
 	COUNT("max-errors", max_errors, "10", 0, MANY),
 	COUNT("max-junk", max_junk, "100", 0, MANY),
 	COUNT("max-auth-failures", max_auth_failures, "3", 0, MANY),
+	COUNT("max-connections", max_connections, "200", 0, MANY),
+	COUNT("max-connections-source", max_connections_source, "20", 0, MANY),
 	COUNT("max-hops", max_hops, "100", 0, MANY),
 	COUNT("timeout", timeout, "300", 1, 86400),
 	COUNT("session-timeout", session_timeout, "7200", 1, 604800),
@@ -113,6 +115,12 @@ settings_dump(const struct settings *s)
 		value_dump(&settings[i], s);
 	if (fflush(stdout) == EOF)
 		err(EX_IOERR, "standard output");
+}
+
+void
+settings_aside(void)
+{
+	store_swap();
 }
 
 void

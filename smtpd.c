@@ -323,6 +323,19 @@ lost_in_handover(struct connection *c)
 	return -1;
 }
 
+/* Where we listen ourselves: all that can be done before the fork is done. */
+static int
+begin_forked(struct connection *c)
+{
+	make_id(c->id, sizeof(c->id));
+	log_open(c->settings.log, c->settings.log_debug, c->id);
+	conn_open(&c->settings, 0);
+	conn_hurry(&c->settings, c->hurry);
+	configure(&c->settings);
+	filter_start(c);
+	return welcome(c);
+}
+
 static int
 begin(struct connection *c)
 {
@@ -359,7 +372,7 @@ session(struct connection *c)
 {
 	bool early;
 
-	if (begin(c) == -1)
+	if ((c->forked ? begin_forked(c) : begin(c)) == -1)
 		return;
 	early = serve(c);
 	log_close(c);
@@ -412,24 +425,30 @@ check(struct connection *c)
 static int
 usage(void)
 {
-	return misconfigured(&client,
-	    "usage: smtpd [-tTV] [-f file] [-o name=value] ...",
-	    isatty(STDIN_FILENO));
+	return misconfigured(&client, "usage: smtpd [-tTV] [-f file] "
+	    "[-l address:port] [-o name=value] ...", isatty(STDIN_FILENO));
 }
 
-#define OPTIONS	"f:o:tTV"
+#define OPTIONS	"f:l:o:tTV"
+
+static struct {
+	int	 argc;
+	char	**argv;
+	const char *file;
+} given;
 
 /* -o wins over the file wherever it stands, so the file is read first. */
 static int
-load(struct settings *set, int argc, char **argv, const char *file, char *err,
-    size_t size)
+load(struct settings *set, char *err, size_t size)
 {
 	int ch;
 
-	if (file != NULL && settings_file(set, file, err, size) == -1)
+	settings_init(set);
+	if (given.file != NULL &&
+	    settings_file(set, given.file, err, size) == -1)
 		return -1;
 	optind = 1;
-	while ((ch = getopt(argc, argv, OPTIONS)) != -1)
+	while ((ch = getopt(given.argc, given.argv, OPTIONS)) != -1)
 		if (ch == 'o' && settings_option(set, optarg, err, size) == -1)
 			return -1;
 	return settings_finish(set, err, size);
@@ -446,44 +465,63 @@ occupy_descriptors(void)
 			open("/dev/null", O_RDWR);
 }
 
+/* -t, -T, -V, 0 without any of them, or -1: wrong. */
+static int
+options(int argc, char **argv)
+{
+	int ch, action = 0;
+
+	given.argc = argc;
+	given.argv = argv;
+	opterr = 0;	/* standard error may be the client's socket */
+	while ((ch = getopt(argc, argv, OPTIONS)) != -1)
+		if (ch == 'f')
+			given.file = optarg;
+		else if (ch == '?' || (ch == 'l' && listen_on(optarg) == -1))
+			return -1;
+		else if (ch != 'o' && ch != 'l')
+			action = ch;
+	return optind < argc ? -1 : action;
+}
+
+/* No exit(3) where a process was forked: what there is to free goes with it. */
+static int
+finish(const struct connection *c)
+{
+#ifndef __SANITIZE_ADDRESS__	/* which looks for leaks at exit(3) */
+	if (c->forked)
+		_exit(0);
+#endif
+	(void)c;
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
-	const char *file = NULL;
 	char err[1024];
-	int ch, action = 0;
+	int action;
 
 	occupy_descriptors();
-	opterr = 0;	/* standard error may be the client's socket */
-	while ((ch = getopt(argc, argv, OPTIONS)) != -1)
-		switch (ch) {
-		case 'f':
-			file = optarg;
-			break;
-		case 'o':
-			break;
-		case 't':
-		case 'T':
-			action = ch;
-			break;
-		case 'V':
-			puts("smtpd " SMTPD_VERSION);
-			return 0;
-		default:
-			return usage();
-		}
-	if (optind < argc)
+	if ((action = options(argc, argv)) == -1)
 		return usage();
+	if (action == 'V') {
+		puts("smtpd " SMTPD_VERSION);
+		return 0;
+	}
 	handover_arguments(argv);
-	settings_init(&client.settings);
-	if (load(&client.settings, argc, argv, file, err, sizeof(err)) == -1)
-		return misconfigured(&client, err, action != 0);
+	if (load(&client.settings, err, sizeof(err)) == -1)
+		return action == 0 && listen_wanted() ?
+		    listen_misconfigured(err) :
+		    misconfigured(&client, err, action != 0);
 	if (action == 'T') {
 		settings_dump(&client.settings);
 		return 0;
 	}
 	if (action == 't')
 		return check(&client);
+	if (listen_wanted())
+		listen_run(&client, load);
 	session(&client);
-	return 0;
+	return finish(&client);
 }

@@ -56,6 +56,8 @@ struct settings {
 	unsigned	 max_junk;
 	unsigned	 max_auth_failures;
 	unsigned	 max_hops;
+	unsigned	 max_connections;	/* where we listen */
+	unsigned	 max_connections_source;
 	unsigned	 timeout;	/* seconds; never 0 */
 	unsigned	 session_timeout;
 	bool		 lmtp;
@@ -72,6 +74,11 @@ struct settings {
 
 /* The defaults, without a look at the machine. */
 void	settings_init(struct settings *);
+/*
+ * The next settings_init() leaves what is in use alone; called once more, it
+ * is that which is in use again.  Two are kept at most.
+ */
+void	settings_aside(void);
 /*
  * Read a file, or one "name=value"; settings later in order win.  0, or -1
  * with the reason in err: file, line and setting in one line of text.
@@ -139,6 +146,8 @@ struct connection {
 	const char	*reason;	/* of the end, for the log */
 	bool		 quit;		/* the client said so */
 	bool		 wipe;		/* what was read has a secret in it */
+	bool		 forked;	/* by our own listener, */
+	bool		 hurry;		/* of which few places are left */
 	struct transaction tx;
 	struct session	 session;	/* last: most of it stays untouched */
 };
@@ -158,6 +167,8 @@ void	conn_open(const struct settings *, int64_t end);
  * something, and should read our last word all the same.
  */
 void	conn_close(bool early);
+/* At most 30 s for each wait; or as the settings have it. */
+void	conn_hurry(const struct settings *, bool);
 bool	conn_stopped(void);		/* SIGTERM came */
 int	conn_signals(void);		/* readable once it did; or -1 */
 int64_t	conn_now(void);			/* ms, of a clock that is never set */
@@ -175,16 +186,39 @@ int64_t	conn_end(void);
 /* Channel binding of the TLS session (RFC 9266): its length, or -1. */
 int	conn_tls_binding(unsigned char *, size_t);
 
+/* listen.c: accepting connections ourselves, a process for each. */
+
+/* -l: 0, or -1 if there are too many. */
+int	listen_on(const char *where);
+/* Is there anything to listen on?  Changes nothing. */
+bool	listen_wanted(void);
+/*
+ * Never returns but in a process of its own for each connection, which is the
+ * standard input and output, with the client's address.  load: read the
+ * settings anew, as at the start.
+ */
+void	listen_run(struct connection *, int (*load)(struct settings *, char *,
+	    size_t));
+/* The settings are bad: the status to end with; or try it again. */
+int	listen_misconfigured(const char *reason);
+
 /* peer.c: sets addr and port; "local" if there is nobody to ask. */
 
 void	peer_find(struct connection *);
+struct sockaddr;
+void	peer_set(struct connection *, const struct sockaddr *);
 
 /* handover.c: becoming smtpd-tls, the program with TLS and passwords. */
 
 const char *handover_program(void);		/* its path */
 void	handover_arguments(char **argv);	/* remember main()'s */
-bool	handover_at_start(const struct settings *, bool testing);
+/* ahead: for all sessions that may come, or for a test. */
+bool	handover_at_start(const struct settings *, bool ahead);
 void	handover_now(void);		/* returns if it failed, logged */
+/* Become another program, or the same once more; returns if it failed. */
+void	handover_to(const char *program);
+/* Does it run with our arguments, up to printing its settings? */
+bool	handover_works(const char *program);
 /* The same in mid-session; the replies are to be sent before. */
 void	handover_starttls(const struct connection *);
 /*
@@ -213,6 +247,9 @@ void	log_dialogue(char direction, const char *line, size_t len);
 const char *log_number(char *buf, size_t, uint64_t);
 bool	log_is_debug(void);
 bool	log_is_syslog(void);
+enum log_target log_where(void);	/* never LOGTO_AUTO */
+/* Close what syslog(3) has open, before log_open() once more. */
+void	log_leave(void);
 
 /* deliver.c: a message on its way to the spool or to the program. */
 

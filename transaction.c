@@ -44,6 +44,8 @@ transaction_mail(void *arg, const struct session_mail *m)
 	keep(tx->dsn_envid, sizeof(tx->dsn_envid), m->envid);
 	keep(tx->sender_auth, sizeof(tx->sender_auth), m->auth);
 	c->messages++;
+	if (c->hurry)	/* not any more: it has mail */
+		conn_hurry(&c->settings, false);
 	return filter_mail(c, m);
 }
 

@@ -18,35 +18,41 @@
 #define STORE_SIZE	262144	/* untouched pages are free */
 #define BLANK		" \t"
 
-static struct {
+static struct store {
 	size_t		 used;
 	alignas(16) char text[STORE_SIZE];
-} store;
+} stores[2], *store = stores;	/* the second: see settings_aside() */
 
 void *
 store_take(size_t size)
 {
-	void *p = store.text + store.used;
+	void *p = store->text + store->used;
 
-	if (size > sizeof(store.text) - store.used)
+	if (size > sizeof(store->text) - store->used)
 		return NULL;
-	store.used += (size + 15) & ~(size_t)15;
-	if (store.used > sizeof(store.text))
-		store.used = sizeof(store.text);
+	store->used += (size + 15) & ~(size_t)15;
+	if (store->used > sizeof(store->text))
+		store->used = sizeof(store->text);
 	return p;
 }
 
 char *
 store_next(size_t *left)
 {
-	*left = sizeof(store.text) - store.used;
-	return store.text + store.used;
+	*left = sizeof(store->text) - store->used;
+	return store->text + store->used;
+}
+
+void
+store_swap(void)
+{
+	store = &stores[store == stores];
 }
 
 void
 store_reset(void)
 {
-	store.used = 0;
+	store->used = 0;
 }
 
 static int

@@ -62,5 +62,6 @@ bool	value_is_domain(const char *);
 void	*store_take(size_t);
 char	*store_next(size_t *left);
 void	 store_reset(void);
+void	 store_swap(void);	/* there are two, one is in use */
 
 #endif

@@ -178,10 +178,22 @@ s.bind(("127.0.0.1", 0))
 print(s.getsockname()[1])'
 }
 
-# serve [ARGUMENT ...]: behind tcpserver, on 127.0.0.1 and $PORT.
+# serve [ARGUMENT ...]: on 127.0.0.1 and $PORT, behind tcpserver, or with
+# LISTENER=listen by itself.
 serve() {
+	if [[ ${LISTENER-tcpserver} == listen ]]; then
+		serve_itself -o max-connections-source=0 "$@"
+		return
+	fi
 	serve_with tcpserver -1 -HR -l 0 -c 100 -b 200 127.0.0.1 0 \
 	    "$SMTPD" -o hostname=mx.test "$@"
+}
+
+# serve_itself [ARGUMENT ...]: smtpd listens; its pid is in $LISTENING.
+serve_itself() {
+	background "$SMTPD" -l 127.0.0.1:0 -o hostname=mx.test "$@" 2>>"$LOG"
+	LISTENING=$!
+	wait_for listening "$LISTENING"
 }
 
 # serve_with COMMAND ...: one that prints its port on standard output.

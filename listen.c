@@ -1,0 +1,711 @@
+/*
+ * listen.c - accepts connections and forks a process for each.
+ *
+ * The child runs the very session that a supervisor would start; what the
+ * listener adds is what supervisors do: limits, signals, and settings that are
+ * read anew when they change.  It never reads an octet of a client, and never
+ * waits for one.  After a crash it becomes itself once more by exec(2), with
+ * its sockets and its places, so that the memory of those who follow is laid
+ * out anew.
+ */
+#define _GNU_SOURCE	/* accept4(), closefrom() */
+
+#include <sys/types.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "listen/listen.h"
+
+#define MINUTE		60000		/* ms */
+#define LOOK_MS		1000		/* between two looks at the files */
+#define SHORTAGE_MS	100		/* a pause when the system is out of something */
+#define GRACE_MS	15000		/* for sessions, after SIGTERM */
+#define RENEW_AFTER	10000		/* connections: not every leak crashes */
+#define HURRY_PERCENT	70		/* of the places */
+#define EVENTS		64
+
+/* What an event is about: one of these, or a place's number and EV_PLACES. */
+enum { EV_SIGNALS, EV_SOCKETS, EV_PLACES = EV_SOCKETS + SOCKETS_MAX };
+
+union address {
+	struct sockaddr		 sa;
+	struct sockaddr_storage	 any;
+};
+
+static struct {
+	const char	*wanted[SOCKETS_MAX];	/* by -l */
+	unsigned	 wanted_count;
+	struct state	 state;
+	int		 epoll, signals;
+	int		 spare;		/* to be closed when there are no more */
+	bool		 ready[SOCKETS_MAX];	/* somebody waits there */
+	unsigned	 accepted;	/* since this program began */
+	const char	*due;		/* why to exec, or NULL */
+	bool		 reload;	/* SIGHUP came */
+	int64_t		 looked;	/* at the files, when */
+	int64_t		 stop;		/* SIGTERM came: the end, or 0 */
+	int		 (*load)(struct settings *, char *, size_t);
+} l = { .spare = -1 };
+
+int
+listen_on(const char *where)
+{
+	if (l.wanted_count == SOCKETS_MAX)
+		return -1;
+	l.wanted[l.wanted_count++] = where;
+	return 0;
+}
+
+/* sd_listen_fds(3): how many from descriptor 3 on are meant for us. */
+static int
+fds_given(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	const char *err = NULL;
+	int n;
+
+	if (pid == NULL || fds == NULL ||
+	    strtonum(pid, 1, INT32_MAX, &err) != getpid() || err != NULL)
+		return 0;
+	n = (int)strtonum(fds, 1, SOCKETS_MAX, &err);
+	return err == NULL ? n : 0;
+}
+
+bool
+listen_wanted(void)
+{
+	return state_left() || fds_given() > 0 || l.wanted_count > 0 ||
+	    sockets_listening(STDIN_FILENO);
+}
+
+/* An earlier self has sockets in which clients wait: they must not be lost. */
+int
+listen_misconfigured(const char *reason)
+{
+	log_open(LOGTO_AUTO, false, NULL);
+	log_error(0, "settings", reason);
+	if (!state_left())
+		return EX_CONFIG;
+	poll(NULL, 0, LOOK_MS);
+	handover_to(fresh_self());
+	return EX_OSERR;
+}
+
+/* Starting. */
+
+static void
+give_up(int error, const char *what, const char *object)
+{
+	log_error(error, what, object);
+	sockets_close(&l.state.sockets);
+	exit(EX_OSERR);
+}
+
+static void
+bind_all(void)
+{
+	char err[512];
+	unsigned i;
+
+	for (i = 0; i < l.wanted_count; i++)
+		if (sockets_bind(&l.state.sockets, l.wanted[i], err,
+		    sizeof(err)) == -1)
+			give_up(0, "listen", err);
+}
+
+/* Those of LISTEN_FDS win over standard input. */
+static void
+take_given(void)
+{
+	int i, n = fds_given();
+
+	for (i = 0; i < n; i++)
+		if (!sockets_listening(3 + i) ||
+		    sockets_take(&l.state.sockets, 3 + i, false) == -1)
+			give_up(0, "listen", "LISTEN_FDS: not a listening "
+			    "socket");
+	if (n == 0 && sockets_listening(STDIN_FILENO) &&
+	    sockets_take(&l.state.sockets, STDIN_FILENO, false) == -1)
+		give_up(errno, "listen", "standard input");
+}
+
+/* Nobody but accept4(2) says who a client is. */
+static void
+clean_environment(void)
+{
+	static const char *const names[] = { "REMOTE_ADDR", "REMOTE_PORT",
+	    "REMOTE_HOST", "TCPREMOTEIP", "TCPREMOTEPORT", "TCPREMOTEHOST",
+	    "TCPREMOTEINFO", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
+	    "SMTPD_STARTTLS", "SMTPD_RUNNER" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unsetenv(names[i]);
+}
+
+/*
+ * Standard descriptors become /dev/null, all up to LISTEN_FD_MIN are taken, so
+ * that nothing of ours gets a number that is a child's.  Standard error stays
+ * unless it is, as under inetd, the listening socket.
+ */
+static void
+arrange_descriptors(void)
+{
+	int fd, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null == -1)
+		give_up(errno, "open", "/dev/null");
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	if (sockets_listening(STDERR_FILENO) ||
+	    fcntl(STDERR_FILENO, F_GETFD) == -1)
+		dup2(null, STDERR_FILENO);
+	for (fd = LISTEN_FD_PLACE; fd < LISTEN_FD_MIN; fd++)
+		if (fcntl(fd, F_GETFD) == -1)
+			dup3(null, fd, O_CLOEXEC);
+	if (null >= LISTEN_FD_MIN)
+		close(null);
+}
+
+/* At first; afterwards they stay blocked, and a child gets them unread. */
+static void
+block_signals(void)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGUSR1);
+	signal(SIGCHLD, SIG_DFL);	/* ignored, nobody could be reaped */
+	l.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	sigaddset(&mask, SIGPIPE);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	if (l.signals == -1)
+		give_up(errno, "signalfd", NULL);
+}
+
+static int
+watch(int fd, uint32_t events, unsigned what)
+{
+	struct epoll_event e = { .events = events, .data.u32 = what };
+
+	return epoll_ctl(l.epoll, EPOLL_CTL_ADD, fd, &e);
+}
+
+static void
+watch_all(void)
+{
+	unsigned i;
+
+	l.epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (l.epoll == -1 || watch(l.signals, EPOLLIN, EV_SIGNALS) == -1)
+		give_up(errno, "epoll", NULL);
+	for (i = 0; i < l.state.sockets.count; i++)
+		if (watch(l.state.sockets.list[i].fd, EPOLLIN,
+		    EV_SOCKETS + i) == -1)
+			give_up(errno, "epoll", NULL);
+	for (i = 0; i < places_size(); i++)
+		if (places_at(i)->fd != -1 &&
+		    watch(places_at(i)->fd, 0, EV_PLACES + i) == -1)
+			places_ended(i);
+}
+
+/* sd_notify(3). */
+static void
+notify(const char *what)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	socklen_t len;
+	int fd;
+
+	if (path == NULL || strlcpy(a.sun_path, path, sizeof(a.sun_path)) >=
+	    sizeof(a.sun_path))
+		return;
+	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+	    strlen(path));
+	if (*path == '@')	/* an abstract name */
+		a.sun_path[0] = '\0';
+	else
+		len++;
+	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
+		return;
+	sendto(fd, what, strlen(what), MSG_NOSIGNAL,
+	    (const struct sockaddr *)&a, len);
+	close(fd);
+}
+
+/* "auto" is said once: under inetd standard error is gone afterwards. */
+static void
+open_log(struct settings *set)
+{
+	if (l.state.log == LOGTO_AUTO) {
+		log_open(LOGTO_AUTO, false, NULL);
+		l.state.log = log_where();
+	}
+	if (set->log == LOGTO_AUTO)
+		set->log = l.state.log;
+	log_open(set->log, set->log_debug, NULL);
+}
+
+static void
+start(struct connection *c)
+{
+	int left = state_take(&l.state);
+
+	open_log(&c->settings);
+	if (left == -1)
+		log_error(0, "listen", "left by another version");
+	if (left == 0)
+		take_given();
+	arrange_descriptors();
+	if (left == 0)
+		bind_all();
+	clean_environment();
+	block_signals();
+	watch_all();
+	l.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	l.looked = conn_now();
+	if (left == 0)
+		sockets_log(&l.state.sockets);
+	else
+		log_event("reload", "status", "started", NULL);
+	notify("READY=1");
+}
+
+/* Settings. */
+
+/*
+ * Read everything aside: 0, and *set has it, or -1 with the reason, and
+ * nothing has changed.
+ */
+static int
+load_aside(struct settings *set, char *err, size_t size)
+{
+	struct settings fresh;
+
+	settings_aside();
+	fresh_settings(set->file);
+	if (l.load(&fresh, err, size) == 0) {
+		fresh_files(&fresh);
+		*set = fresh;
+		return 0;
+	}
+	settings_aside();
+	fresh_files(set);
+	return -1;
+}
+
+/* True: TLS or passwords came or went, and that is another program. */
+static bool
+wants_other(const struct settings *set)
+{
+	if (tls_module == NULL)
+		return handover_at_start(set, true);
+	return set->tls == TLS_OFF && set->auth == AUTH_OFF &&
+	    strcmp(fresh_self(), handover_program()) != 0;
+}
+
+static void
+reload(struct connection *c)
+{
+	char err[1024];
+
+	l.reload = false;
+	if (load_aside(&c->settings, err, sizeof(err)) == -1) {
+		log_event("reload", "status", "kept", "why", err, NULL);
+		return;
+	}
+	open_log(&c->settings);
+	log_event("reload", "status", "ok", NULL);
+	if (wants_other(&c->settings))
+		l.due = "tls";
+}
+
+/* A new program is tried before it is trusted with the sockets. */
+static void
+look_at_program(void)
+{
+	const char *self = fresh_self();
+
+	fresh_programs();
+	if (tls_module != NULL && strcmp(self, handover_program()) != 0 &&
+	    !handover_works(handover_program()))
+		self = handover_program();
+	else if (handover_works(self)) {
+		l.due = "program";
+		return;
+	}
+	log_event("reload", "status", "kept", "why", "does not run",
+	    "program", self, NULL);
+}
+
+static void
+look_at_files(struct connection *c)
+{
+	int64_t now = conn_now();
+	enum fresh what;
+
+	if (now - l.looked < LOOK_MS && !l.reload)
+		return;
+	l.looked = now;
+	what = fresh_look(&c->settings);
+	if (what == FRESH_PROGRAM)
+		look_at_program();
+	if (l.reload || what == FRESH_FILES)
+		reload(c);
+}
+
+/* What would not load again now must not be tried in earnest. */
+static void
+renew(struct connection *c)
+{
+	char err[1024];
+	int fd = -1;
+
+	if (load_aside(&c->settings, err, sizeof(err)) == -1)
+		log_event("reload", "status", "kept", "why", err, NULL);
+	else if ((fd = state_leave(&l.state)) == -1)
+		log_error(errno, "reload", l.due);
+	else {
+		log_event("reload", "status", "exec", "why", l.due, NULL);
+		handover_to(fresh_self());
+		state_drop(&l.state, fd);
+	}
+	open_log(&c->settings);
+	l.due = NULL;
+	l.accepted = 0;
+}
+
+/* Children. */
+
+static bool
+is_fault(int signal)
+{
+	return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL ||
+	    signal == SIGABRT || signal == SIGSYS;
+}
+
+/* Whoever can crash one session tries others. */
+static void
+crashed(const struct place *p, int status)
+{
+	char addr[INET6_ADDRSTRLEN], how[32];
+	bool away = WIFSIGNALED(status) && is_fault(WTERMSIG(status)) &&
+	    p->source.counted && !source_is_local(&p->source);
+
+	if (WIFSIGNALED(status))
+		snprintf(how, sizeof(how), "signal %d", WTERMSIG(status));
+	else
+		snprintf(how, sizeof(how), "status %d", WEXITSTATUS(status));
+	log_event("crash", "addr", source_text(&p->source, addr, sizeof(addr)),
+	    "how", how, "away", away ? "60" : NULL, NULL);
+	if (away)
+		places_turn_away(&p->source, conn_now() + MINUTE);
+	l.due = "crash";
+}
+
+/* As process 1 there are others' children, too. */
+static void
+reap(void)
+{
+	struct place *p;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if ((p = places_of(pid)) == NULL)
+			continue;
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			crashed(p, status);
+		places_reaped(p);
+	}
+}
+
+/*
+ * In the child: keep the client, the log, and the place.  The log of syslog(3)
+ * has a descriptor of which we don't know the number.
+ */
+static void
+become_session(struct connection *c, int client, int place,
+    const union address *a)
+{
+	log_leave();
+	dup2(client, STDIN_FILENO);
+	dup2(client, STDOUT_FILENO);
+	dup3(place, LISTEN_FD_PLACE, O_CLOEXEC);
+	closefrom(LISTEN_FD_PLACE + 1);
+	peer_set(c, &a->sa);
+	c->forked = true;
+}
+
+/* Refusals. */
+
+static const struct refusal {
+	const char	*status, *text, *why;
+} refusals[] = {
+	[PLACES_FULL] = { "4.3.2", "too many connections", "full" },
+	[PLACES_SOURCE] = { "4.7.0", "too many connections from you",
+	    "source" },
+	[PLACES_AWAY] = { "4.7.0", "try again later", "crash" },
+	[PLACES_FORK] = { "4.3.2", "out of resources", "resources" },
+};
+
+/* The first is logged, and those of the minute after it are counted. */
+static void
+log_refusal(enum places_answer what, const struct source *s)
+{
+	static struct {
+		int64_t	 logged;
+		unsigned more;
+	} done[PLACES_ANSWERS];
+	char addr[INET6_ADDRSTRLEN], more[16];
+	int64_t now = conn_now();
+
+	if (done[what].logged != 0 && now - done[what].logged < MINUTE) {
+		done[what].more++;
+		return;
+	}
+	snprintf(more, sizeof(more), "%u", done[what].more);
+	log_event("refused", "why", refusals[what].why, "addr",
+	    source_text(s, addr, sizeof(addr)), "more",
+	    done[what].more > 0 ? more : NULL, NULL);
+	done[what].logged = now;
+	done[what].more = 0;
+}
+
+/* One word, if it goes without waiting.  Inside TLS there is none. */
+static void
+refuse(const struct settings *set, int fd, enum places_answer what,
+    const struct source *s)
+{
+	const struct refusal *r = &refusals[what];
+	char line[SESSION_NAME_MAX + 128];
+	int n;
+
+	log_refusal(what, s);
+	n = snprintf(line, sizeof(line), "421 %s %s %s\r\n", r->status,
+	    set->hostname, r->text);
+	if (set->tls != TLS_IMPLICIT && n > 0 && (size_t)n < sizeof(line))
+		send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+/* Accepting. */
+
+/* Out of descriptors or memory: with the spare one, one more can be told so. */
+static void
+short_of(const struct settings *set, int socket, int error)
+{
+	static int64_t logged;
+	struct source nobody = { .known = false };
+	int fd;
+
+	if (logged == 0 || conn_now() - logged >= MINUTE) {
+		logged = conn_now();
+		log_error(error, "accept", NULL);
+	}
+	if (l.spare != -1)
+		close(l.spare);
+	if ((fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC)) != -1)
+		refuse(set, fd, PLACES_FORK, &nobody);
+	l.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	poll(NULL, 0, SHORTAGE_MS);
+}
+
+static bool
+is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM ||
+	    error == ENOBUFS;
+}
+
+static bool
+is_crowded(const struct settings *set)
+{
+	return set->max_connections != 0 && (uint64_t)places_used() * 100 >=
+	    (uint64_t)set->max_connections * HURRY_PERCENT;
+}
+
+/* True in the child. */
+static bool
+fork_session(struct connection *c, int client, const union address *a,
+    const struct source *s, unsigned place)
+{
+	int ends[2];
+	pid_t pid;
+
+	c->hurry = is_crowded(&c->settings);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1) {
+		refuse(&c->settings, client, PLACES_FORK, s);
+		return false;
+	}
+	if ((pid = fork()) == 0) {
+		become_session(c, client, ends[1], a);
+		return true;
+	}
+	close(ends[1]);
+	if (pid == -1 || watch(ends[0], 0, EV_PLACES + place) == -1) {
+		log_error(errno, pid == -1 ? "fork" : "epoll", NULL);
+		close(ends[0]);
+		if (pid != -1)
+			kill(pid, SIGTERM);
+		refuse(&c->settings, client, PLACES_FORK, s);
+		return false;
+	}
+	close(client);
+	places_fill(place, ends[0], pid, s);
+	return false;
+}
+
+/* One connection of a socket, if there is one: true in its child. */
+static bool
+accept_one(struct connection *c, int socket)
+{
+	union address a = { .sa = { .sa_family = AF_UNSPEC } };
+	socklen_t len = sizeof(a);
+	struct source s;
+	enum places_answer answer;
+	unsigned place;
+	int fd = accept4(socket, &a.sa, &len, SOCK_CLOEXEC);
+
+	if (fd == -1) {
+		if (is_shortage(errno))
+			short_of(&c->settings, socket, errno);
+		return false;	/* others: that client is gone again */
+	}
+	if (++l.accepted == RENEW_AFTER)
+		l.due = "age";
+	s = source_of(&a.sa, c->settings.proxy_protocol);
+	answer = places_find(&c->settings, &s, conn_now(), &place);
+	if (answer == PLACES_OK)
+		return fork_session(c, fd, &a, &s, place);
+	refuse(&c->settings, fd, answer, &s);
+	return false;
+}
+
+/* Signals. */
+
+static void
+stop(void)
+{
+	if (l.stop == 0)
+		l.stop = conn_now() + GRACE_MS;
+	notify("STOPPING=1");
+	sockets_close(&l.state.sockets);
+	places_signal(SIGTERM);
+}
+
+static void
+log_places(const struct settings *set)
+{
+	char used[16], sources[16], most[16];
+
+	snprintf(used, sizeof(used), "%u", places_used());
+	snprintf(sources, sizeof(sources), "%u", places_sources());
+	snprintf(most, sizeof(most), "%u", set->max_connections);
+	log_event("places", "used", used, "sources", sources, "max", most,
+	    NULL);
+}
+
+static void
+take_signals(struct connection *c)
+{
+	struct signalfd_siginfo s;
+
+	while (read(l.signals, &s, sizeof(s)) == sizeof(s))
+		switch (s.ssi_signo) {
+		case SIGTERM:
+		case SIGINT:
+			stop();
+			break;
+		case SIGHUP:
+			l.reload = true;
+			break;
+		case SIGUSR1:
+			log_places(&c->settings);
+			break;
+		}
+}
+
+/* The loop. */
+
+static void
+wait_for_events(struct connection *c)
+{
+	struct epoll_event e[EVENTS];
+	int64_t wait = -1;
+	int i, n;
+
+	if (l.stop != 0 && (wait = l.stop - conn_now()) < 0)
+		wait = 0;
+	n = epoll_wait(l.epoll, e, EVENTS, (int)wait);
+	for (i = 0; i < n; i++)
+		if (e[i].data.u32 >= EV_PLACES)
+			places_ended(e[i].data.u32 - EV_PLACES);
+		else if (e[i].data.u32 >= EV_SOCKETS)
+			l.ready[e[i].data.u32 - EV_SOCKETS] = true;
+	for (i = 0; i < n; i++)
+		if (e[i].data.u32 == EV_SIGNALS)
+			take_signals(c);
+}
+
+static bool
+accept_ready(struct connection *c)
+{
+	unsigned i;
+
+	for (i = 0; i < l.state.sockets.count; i++) {
+		if (!l.ready[i])
+			continue;
+		l.ready[i] = false;
+		if (accept_one(c, l.state.sockets.list[i].fd))
+			return true;
+	}
+	return false;
+}
+
+void
+listen_run(struct connection *c, int (*load)(struct settings *, char *,
+    size_t))
+{
+	l.load = load;
+	fresh_self();
+	if (handover_at_start(&c->settings, true)) {
+		handover_now();
+		exit(EX_OSERR);
+	}
+	fresh_programs();
+	fresh_settings(c->settings.file);
+	fresh_files(&c->settings);
+	start(c);
+	for (;;) {
+		wait_for_events(c);
+		reap();
+		if (l.stop != 0 && (places_used() == 0 || conn_now() >= l.stop))
+			exit(0);
+		if (l.stop != 0)
+			continue;
+		look_at_files(c);
+		if (l.due != NULL)
+			renew(c);
+		if (accept_ready(c))
+			return;
+	}
+}

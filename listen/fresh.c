@@ -1,0 +1,129 @@
+/*
+ * fresh.c - have the files changed since they were read?
+ *
+ * Whoever starts a process for each connection reads everything anew each time.
+ * The listener looks whether there is anything new to read.
+ */
+#include <sys/types.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "listen/listen.h"
+
+#define FILES_MAX	(2 * TLS_CERTS_MAX + 16)
+#define SELF		"SMTPD_SELF"	/* the path of the first program */
+
+struct mark {
+	dev_t		 dev;
+	ino_t		 ino;
+	off_t		 size;
+	struct timespec	 written, changed;
+};
+
+struct marks {
+	struct mark	 list[FILES_MAX];
+	unsigned	 count;
+};
+
+static struct marks	files, programs;
+
+/* One that is not there is a mark, too: it may come. */
+static void
+add(struct marks *m, const char *path)
+{
+	struct mark *mark = &m->list[m->count];
+	struct stat st;
+
+	if (path == NULL || m->count == FILES_MAX)
+		return;
+	m->count++;
+	if (stat(path, &st) == -1)
+		return;
+	mark->dev = st.st_dev;
+	mark->ino = st.st_ino;
+	mark->size = st.st_size;
+	mark->written = st.st_mtim;
+	mark->changed = st.st_ctim;
+}
+
+static void
+look_at_files(struct marks *m, const struct settings *set)
+{
+	struct named_file f = { 0 };
+
+	while (settings_next_file(set, &f))
+		if (f.reader != READ_BY_SESSION)
+			add(m, f.path);
+}
+
+static void
+look_at_programs(struct marks *m)
+{
+	memset(m, 0, sizeof(*m));
+	add(m, fresh_self());
+	add(m, handover_program());
+}
+
+void
+fresh_settings(const char *path)
+{
+	memset(&files, 0, sizeof(files));
+	add(&files, path);
+}
+
+void
+fresh_files(const struct settings *set)
+{
+	look_at_files(&files, set);
+}
+
+void
+fresh_programs(void)
+{
+	look_at_programs(&programs);
+}
+
+enum fresh
+fresh_look(const struct settings *set)
+{
+	static struct marks now;
+
+	look_at_programs(&now);
+	if (memcmp(&now, &programs, sizeof(now)) != 0)
+		return FRESH_PROGRAM;
+	memset(&now, 0, sizeof(now));
+	add(&now, set->file);
+	look_at_files(&now, set);
+	return memcmp(&now, &files, sizeof(now)) != 0 ? FRESH_FILES :
+	    FRESH_SAME;
+}
+
+/*
+ * smtpd-tls does not know where smtpd is, of which it was made: that leaves
+ * its path in the environment, with the number of the process.
+ */
+const char *
+fresh_self(void)
+{
+	static char value[1100];
+	char *path;
+
+	if (*value == '\0') {
+		snprintf(value, sizeof(value), "%ld ", (long)getpid());
+		path = getenv(SELF);
+		if (path == NULL ||
+		    strncmp(path, value, strlen(value)) != 0)
+			path = (char *)getauxval(AT_EXECFN);
+		else
+			path += strlen(value);
+		strlcat(value, path != NULL ? path : handover_program(),
+		    sizeof(value));
+	}
+	setenv(SELF, value, 1);
+	return strchr(value, ' ') + 1;
+}

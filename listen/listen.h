@@ -1,0 +1,139 @@
+/*
+ * listen.h - what the files of the listener share.
+ */
+#ifndef LISTEN_H
+#define LISTEN_H
+
+#include <sys/types.h>
+#include <sys/socket.h>
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "smtpd.h"
+
+/*
+ * The descriptors below this number are a child's: its client, its log, and
+ * what was prepared for it.  All that the listener opens is above.
+ */
+#define LISTEN_FD_MIN	8
+#define LISTEN_FD_PLACE	3	/* in a child: its place */
+
+/* sockets.c: the listening sockets. */
+
+#define SOCKETS_MAX	16
+
+struct sockets {
+	unsigned	 count;
+	struct {
+		int	 fd;		/* not blocking; -1: closed */
+		bool	 bound;		/* by us, with -l */
+	} list[SOCKETS_MAX];
+};
+
+/* Is it a listening socket? */
+bool	sockets_listening(int fd);
+/* Take a descriptor over, to where no child expects another. 0 or -1. */
+int	sockets_take(struct sockets *, int fd, bool bound);
+/*
+ * What -l says: "address:port" or "unix:path".  0, or -1 with the reason in
+ * err.
+ */
+int	sockets_bind(struct sockets *, const char *where, char *err, size_t);
+/* One event=listen for each. */
+void	sockets_log(const struct sockets *);
+/* Close them all; a UNIX socket of ours loses its name. */
+void	sockets_close(struct sockets *);
+
+/* places.c: who is here, and how many of them. */
+
+/* Where a connection comes from; IPv4 is ::ffff:0:0/96. */
+struct source {
+	struct in6_addr	 addr;
+	in_port_t	 port;		/* as in the packet */
+	bool		 known;		/* not a UNIX socket's */
+	bool		 counted;	/* its address is the client's */
+};
+
+/*
+ * A place is a descriptor: a session holds one end, the listener the other,
+ * which ends when nobody holds the first one any more.  So counting needs no
+ * pids, and a runner or a program that outlives its session is counted.
+ */
+struct place {
+	int		 fd;		/* our end; -1: nobody holds the other */
+	pid_t		 pid;		/* of the session; 0: it was reaped */
+	bool		 asked;		/* for its channel to the keys */
+	struct source	 source;
+};
+
+enum places_answer {
+	PLACES_OK, PLACES_FULL, PLACES_SOURCE, PLACES_AWAY,
+	PLACES_FORK,		/* what is said when the system is out of something */
+	PLACES_ANSWERS
+};
+
+struct source source_of(const struct sockaddr *, bool proxied);
+/* The client as text, for the log. */
+const char *source_text(const struct source *, char *, size_t);
+bool	source_is_local(const struct source *);
+
+/* May one more come from there, and to which place? */
+enum places_answer places_find(const struct settings *, const struct source *,
+	    int64_t now, unsigned *place);
+/* Room for so many; 0 or -1. */
+int	places_room(unsigned);
+struct place *places_at(unsigned);
+unsigned places_size(void);	/* of the table */
+void	places_fill(unsigned, int fd, pid_t, const struct source *);
+/* Nobody holds its other end; or its process was reaped: free after both. */
+void	places_ended(unsigned);
+void	places_reaped(struct place *);
+unsigned places_used(void);
+unsigned places_sources(void);
+/* That of a session, or NULL. */
+struct place *places_of(pid_t);
+/* To all sessions that were not reaped yet. */
+void	places_signal(int);
+/* The source's prefix is turned away until then. */
+void	places_turn_away(const struct source *, int64_t until);
+/* Call one or the other for each: those that are full, those turned away. */
+void	places_each(void (*)(const struct place *, void *), void *);
+void	places_each_away(void (*)(const struct source *, int64_t, void *),
+	    void *);
+
+/* state.c: what goes along when the listener becomes its own successor. */
+
+struct state {
+	enum log_target	 log;		/* as it was resolved */
+	struct sockets	 sockets;
+};
+
+bool	state_left(void);		/* is there any for us? */
+/* Into a descriptor that an exec keeps, named in the environment; or -1. */
+int	state_leave(const struct state *);
+/* It failed: undo that. */
+void	state_drop(const struct state *, int fd);
+/* What an earlier self left: 1, 0 if nothing, -1 if not all was understood. */
+int	state_take(struct state *);
+
+/* fresh.c: have the files changed that were read? */
+
+enum fresh { FRESH_SAME, FRESH_FILES, FRESH_PROGRAM };
+
+/*
+ * Remember how they look, each before it is read: the settings file, what the
+ * settings name, the programs.
+ */
+void	fresh_settings(const char *path);
+void	fresh_files(const struct settings *);
+void	fresh_programs(void);
+/* Which of the two have changed since; programs before files. */
+enum fresh fresh_look(const struct settings *);
+/* The path of the program to exec: the one that was started. */
+const char *fresh_self(void);
+
+#endif

@@ -1,0 +1,276 @@
+# Where smtpd listens itself: sockets, limits, signals, what is read anew.
+load lib
+
+# listen [ARGUMENT ...]: on a port of 127.0.0.1, with a spool.
+listen() {
+	serve_itself -o spool="$SPOOL" "$@"
+}
+
+# hello [HOST [PORT]]: a whole session, which is served.
+hello() {
+	talk "${1-127.0.0.1}" "${2-$PORT}" <<-'EOF'
+	< 220
+	> EHLO client.test
+	< 250
+	> QUIT
+	< 221
+	eof
+	EOF
+}
+
+# stay NAME [OPTION ...]: a client that says EHLO and stays, in $STAY; what it
+# is told is in the file stay.NAME.
+stay() {
+	local said=$BATS_TEST_TMPDIR/stay.$1
+
+	shift
+	background "$PYTHON" "$ROOT/t/stay.py" "$PORT" "$said" "$@" 2>>"$LOG"
+	STAY=$!
+	wait_for test -s "$said"
+}
+
+@test "-l: an IPv4 address, a port that the system chooses" {
+	listen
+	logged "event=listen addr=127.0.0.1 port=$PORT"
+	hello
+	wait_for grep -q 'event=close.*addr=127.0.0.1 reason=quit' "$LOG"
+}
+
+@test "-l: IPv6, all addresses, a UNIX socket, at once" {
+	local six all
+
+	background "$SMTPD" -l '[::1]:0' -l '*:0' \
+	    -l unix:"$BATS_TEST_TMPDIR/s" -o spool="$SPOOL" 2>>"$LOG"
+	wait_for grep -q 'event=listen path=' "$LOG"
+	six=$(sed -n 's/.*addr=::1 port=//p' "$LOG")
+	all=$(sed -n 's/.*addr=:: port=//p' "$LOG")
+	hello ::1 "$six"
+	hello ::1 "$all"
+	hello 127.0.0.1 "$all"
+	wait_for grep -q 'event=close.*addr=127.0.0.1' "$LOG"
+	[[ $(stat -c %a "$BATS_TEST_TMPDIR/s") == 660 ]]
+	[[ $(socat -t1 - "UNIX:$BATS_TEST_TMPDIR/s" <<<QUIT) == 220* ]]
+	wait_for grep -q 'event=close.*addr=local' "$LOG"
+}
+
+@test "-l: a UNIX socket that nobody answers on is replaced, others are not" {
+	local s=$BATS_TEST_TMPDIR/s pid
+
+	"$PYTHON" -c 'import socket, sys
+socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$s"
+	background "$SMTPD" -l "unix:$s" 2>>"$LOG"
+	pid=$!
+	wait_for grep -q 'event=listen path=' "$LOG"
+	status=0
+	"$SMTPD" -l "unix:$s" 2>>"$LOG" || status=$?
+	((status == 71)) || fail "bound twice"
+	logged 'Address already in use'
+	kill "$pid"
+	wait_for test ! -e "$s"
+	# What is no socket is never removed.
+	echo mine >"$s"
+	status=0
+	"$SMTPD" -l "unix:$s" 2>>"$LOG" || status=$?
+	((status == 71))
+	[[ $(<"$s") == mine ]]
+}
+
+@test "-l: what is no address, and what is taken, end it with 71" {
+	local where
+
+	for where in localhost:25 ::1:25 127.0.0.1 :25 127.0.0.1:x \
+	    127.0.0.1:70000 127.0.0.1:-1 '[::1:25' unix: x; do
+		status=0
+		"$SMTPD" -l "$where" </dev/null 2>>"$LOG" || status=$?
+		((status == 71)) || fail "$where: $status"
+	done
+	listen
+	status=0
+	"$SMTPD" -l "127.0.0.1:$PORT" </dev/null 2>>"$LOG" || status=$?
+	((status == 71))
+	logged 'Address already in use'
+}
+
+@test "standard input is a listening socket, as from inetd's wait" {
+	"$PYTHON" -c 'import os, socket, sys
+s = socket.create_server(("127.0.0.1", 0))
+print(s.getsockname()[1], flush=True)
+for fd in 0, 1:
+    os.dup2(s.fileno(), fd)
+os.execv(sys.argv[1], sys.argv[1:])' "$SMTPD" -o spool="$SPOOL" \
+	    >"$BATS_TEST_TMPDIR/port" 2>>"$LOG" 3>&- &
+	SERVERS+=($!)
+	wait_for test -s "$BATS_TEST_TMPDIR/port"
+	PORT=$(<"$BATS_TEST_TMPDIR/port")
+	hello
+	hello
+}
+
+@test "LISTEN_FDS: several sockets, which win over standard input" {
+	local port
+
+	port=$(free_port)
+	background systemd-socket-activate -l "127.0.0.1:$port" \
+	    -l "$BATS_TEST_TMPDIR/s" "$SMTPD" -o spool="$SPOOL" 2>>"$LOG"
+	wait_for hello 127.0.0.1 "$port"
+	[[ $(socat -t1 - "UNIX:$BATS_TEST_TMPDIR/s" <<<QUIT) == 220* ]]
+	logged "event=listen addr=127.0.0.1 port=$port"
+}
+
+@test "who the client is, is said by the socket alone" {
+	REMOTE_ADDR=192.0.2.1 TCPREMOTEIP=192.0.2.2 SMTPD_STARTTLS=x listen
+	hello
+	wait_for logged 'event=close'
+	not_logged 192.0.2
+	logged 'event=connect addr=127.0.0.1'
+}
+
+@test "max-connections: one more is told 421 4.3.2, and a place is free again" {
+	listen -o max-connections=2
+	stay one
+	stay two
+	talk 127.0.0.1 "$PORT" <<-'EOF'
+	< 421 4.3.2
+	eof
+	EOF
+	logged 'event=refused why=full addr=127.0.0.1'
+	kill "$STAY"
+	wait_for hello
+}
+
+@test "max-connections-source: one more is told 421 4.7.0, others are served" {
+	listen -o max-connections-source=2
+	stay one
+	stay two
+	talk 127.0.0.1 "$PORT" <<-'EOF'
+	< 421 4.7.0
+	eof
+	EOF
+	logged 'event=refused why=source addr=127.0.0.1'
+	talk -from 127.0.0.2 127.0.0.1 "$PORT" <<-'EOF'
+	< 220
+	EOF
+	kill "$STAY"
+	wait_for hello
+}
+
+@test "max-connections-source: UNIX sockets are exempt" {
+	local i
+
+	background "$SMTPD" -l "unix:$BATS_TEST_TMPDIR/s" \
+	    -o max-connections-source=1 2>>"$LOG"
+	wait_for grep -q event=listen "$LOG"
+	for i in 1 2 3; do
+		background socat - "UNIX:$BATS_TEST_TMPDIR/s" < <(sleep 60) \
+		    >"$BATS_TEST_TMPDIR/said.$i"
+	done
+	for i in 1 2 3; do
+		wait_for grep -q ^220 "$BATS_TEST_TMPDIR/said.$i"
+	done
+}
+
+@test "a connection that is over the limit inside TLS is closed without a word" {
+	certs
+	listen -o max-connections=1 -o tls=implicit \
+	    -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key"
+	exec {one}<>"/dev/tcp/127.0.0.1/$PORT"
+	wait_for grep -q event=connect "$LOG"
+	[[ -z $(timeout 5 cat <"/dev/tcp/127.0.0.1/$PORT") ]]
+	logged why=full
+	exec {one}>&-
+}
+
+@test "SIGTERM: sessions are told 421, the listener ends after the last" {
+	listen
+	stay one
+	kill "$LISTENING"
+	wait "$LISTENING"
+	grep -q '421 4.3.2' "$BATS_TEST_TMPDIR/stay.one" ||
+		fail "$(<"$BATS_TEST_TMPDIR/stay.one")"
+}
+
+@test "SIGUSR1: how many places are used, and by how many" {
+	listen
+	stay one
+	stay two -from 127.0.0.2
+	kill -USR1 "$LISTENING"
+	wait_for grep -q 'event=places used=2 sources=2 max=200' "$LOG"
+}
+
+@test "READY=1 is said when it listens" {
+	local socket=$BATS_TEST_TMPDIR/notify
+
+	background socat -u "UNIX-RECV:$socket" \
+	    "CREATE:$BATS_TEST_TMPDIR/said"
+	wait_for test -S "$socket"
+	NOTIFY_SOCKET=$socket listen
+	wait_for grep -q READY=1 "$BATS_TEST_TMPDIR/said"
+	kill "$LISTENING"
+	wait_for grep -q STOPPING=1 "$BATS_TEST_TMPDIR/said"
+}
+
+@test "the settings file is read anew when it has changed" {
+	local conf=$BATS_TEST_TMPDIR/conf
+
+	printf 'hostname = one.test\n' >"$conf"
+	background "$SMTPD" -l 127.0.0.1:0 -f "$conf" 2>>"$LOG"
+	LISTENING=$!
+	wait_for listening "$LISTENING"
+	printf 'hostname = other.test\n' >"$conf"
+	wait_for banner other.test
+	# What is wrong changes nothing.
+	printf 'hostname = \nnonsense\n' >"$conf"
+	kill -HUP "$LISTENING"
+	wait_for grep -q 'event=reload status=kept why=.*conf:2' "$LOG"
+	banner other.test
+	printf 'hostname = third.test\n' >"$conf"
+	kill -HUP "$LISTENING"
+	wait_for grep -q 'event=reload status=ok' "$LOG"
+	wait_for banner third.test
+}
+
+# banner NAME
+banner() {
+	talk 127.0.0.1 "$PORT" <<-EOF
+	< 220 $1
+	EOF
+}
+
+@test "TLS that comes, and goes, is another program with the same sockets" {
+	local conf=$BATS_TEST_TMPDIR/conf
+
+	certs
+	echo "spool = $SPOOL" >"$conf"
+	background "$SMTPD" -l 127.0.0.1:0 -f "$conf" 2>>"$LOG"
+	LISTENING=$!
+	wait_for listening "$LISTENING"
+	stay one
+	printf '%s\n' "spool = $SPOOL" "tls-cert = $CERTS/ec.pem" \
+	    "tls-key = $CERTS/ec.key" >"$conf"
+	kill -HUP "$LISTENING"
+	wait_for grep -q 'event=reload status=started' "$LOG"
+	[[ $(readlink "/proc/$LISTENING/exe") == *-tls ]]
+	talk 127.0.0.1 "$PORT" <<-'EOF'
+	< 220
+	> EHLO client.test
+	< 250
+	> STARTTLS
+	< 220
+	tls
+	> EHLO client.test
+	< 250
+	> QUIT
+	< 221
+	EOF
+	echo "spool = $SPOOL" >"$conf"
+	kill -HUP "$LISTENING"
+	wait_for small "$LISTENING"
+	kill -USR1 "$LISTENING"
+	# The first of all is still there.
+	wait_for grep -q 'event=places used=1 sources=1' "$LOG"
+	hello
+}
+
+small() {
+	[[ $(readlink "/proc/$1/exe") == "$SMTPD" ]]
+}

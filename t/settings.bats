@@ -163,7 +163,8 @@ manual() {
 	local name
 
 	for name in max-recipients max-messages max-errors max-junk \
-	    max-auth-failures max-hops; do
+	    max-auth-failures max-connections max-connections-source \
+	    max-hops; do
 		good $name 0
 		good $name 1
 		good $name 1000000000
@@ -519,6 +520,7 @@ impossible() {
 	    -o max-size=3K -o max-recipients=1 -o max-messages=2 \
 	    -o max-errors=3 -o max-junk=4 -o max-auth-failures=5 \
 	    -o max-hops=6 -o timeout=7 -o session-timeout=8 \
+	    -o max-connections=9 -o max-connections-source=10 \
 	    -o protocol=lmtp -o dsn=yes -o mt-priority=yes -o proxy-protocol=yes \
 	    -o 'proxy-from=local ::/0' \
 	    -o 'disable=size help' -o log=syslog -o log-level=debug \

@@ -27,6 +27,7 @@
 
 struct mechanism {
 	const char	*name;
+	unsigned	 bit;		/* of auth-mechanisms */
 	bool		 (*offered)(const struct connection *);
 	enum auth_result (*step)(struct connection *, struct session_sasl *);
 };
@@ -48,6 +49,7 @@ static struct session_verdict step(struct connection *, struct session_sasl *);
 static void	 end(void);
 static int	 check(const struct settings *);
 static void	 look(const struct connection *);
+static void	 open_users(const struct settings *);
 static void	 delay(unsigned);
 static bool	 offer_external(const struct connection *);
 static bool	 offer_plus(const struct connection *);
@@ -62,11 +64,11 @@ static enum auth_result step_login(struct connection *, struct session_sasl *);
 
 /* In the order in which they are offered: the better first. */
 static const struct mechanism table[] = {
-	{ "EXTERNAL",		offer_external,	step_external },
-	{ "SCRAM-SHA-256-PLUS",	offer_plus,	step_plus },
-	{ "SCRAM-SHA-256",	offer_scram,	step_scram },
-	{ "PLAIN",		offer_password,	step_plain },
-	{ "LOGIN",		offer_password,	step_login },
+	{ "EXTERNAL", MECHANISM_EXTERNAL, offer_external, step_external },
+	{ "SCRAM-SHA-256-PLUS", MECHANISM_PLUS, offer_plus, step_plus },
+	{ "SCRAM-SHA-256", MECHANISM_SCRAM, offer_scram, step_scram },
+	{ "PLAIN", MECHANISM_PLAIN, offer_password, step_plain },
+	{ "LOGIN", MECHANISM_LOGIN, offer_password, step_login },
 };
 #define NMECHANISMS	(sizeof(table) / sizeof(table[0]))
 
@@ -109,7 +111,8 @@ mechanisms(struct connection *conn)
 		return NULL;
 	look(conn);
 	for (i = 0; i < NMECHANISMS; i++) {
-		if (!table[i].offered(conn))
+		if ((s->auth_mechanisms & table[i].bit) == 0 ||
+		    !table[i].offered(conn))
 			continue;
 		if (table[i].offered == offer_plus)
 			auth.plus_offered = true;
@@ -135,13 +138,26 @@ look(const struct connection *conn)
 	    strcmp(conn->tls.protocol, "TLSv1.3") == 0 &&
 	    conn_tls_binding(binding, sizeof(binding)) > 0;
 	explicit_bzero(binding, sizeof(binding));
-	if (auth.opened || s->auth_file == NULL || s->auth_any)
+	if (auth.opened)
 		return;
 	auth.opened = true;
-	if (passwd_open(s->auth_file) == -1) {
-		log_error(errno, "auth-file", s->auth_file);
-		auth.broken = true;
-	} else if ((auth.scram = passwd_has_scram()) == -1)
+	open_users(s);
+}
+
+/* The file of those who are known here: auth-file, or only their names. */
+static void
+open_users(const struct settings *s)
+{
+	bool passwords = s->auth_file != NULL && !s->auth_any;
+
+	if (!passwords && (s->auth_mechanisms & MECHANISM_EXTERNAL) == 0)
+		return;
+	if (s->auth_file != NULL)
+		auth.broken = passwd_open("auth-file", s->auth_file) == -1;
+	else
+		auth.broken = passwd_open("auth-users", s->auth_users) == -1;
+	if (!auth.broken && passwords &&
+	    (auth.scram = passwd_has_scram()) == -1)
 		auth.broken = true;
 }
 
@@ -252,10 +268,9 @@ login(struct connection *conn)
 		return AUTH_WRONG;
 	if (s->auth_any)
 		return AUTH_RIGHT;
-	if (auth.broken)
-		return AUTH_BROKEN;
 	if (s->auth_file != NULL)
-		return passwd_check(auth.user, auth.password);
+		return auth.broken ? AUTH_BROKEN :
+		    passwd_check(auth.user, auth.password);
 	return checkpw_check(conn, auth.user, auth.password);
 }
 
@@ -349,7 +364,8 @@ step_plus(struct connection *conn, struct session_sasl *sasl)
 /*
  * The certificate, verified in the handshake, is the credential; who it is for
  * is its common name, of which there must be just one.  A client may say the
- * same name, or none.
+ * same name, or none.  An authority certifies more people than may send here,
+ * so the name must be in our file as well.
  */
 static enum auth_result
 step_external(struct connection *conn, struct session_sasl *sasl)
@@ -364,7 +380,16 @@ step_external(struct connection *conn, struct session_sasl *sasl)
 	if (sasl->input_len != 0 && !auth_equal(sasl->input, sasl->input_len,
 	    auth.user, strlen(auth.user)))
 		return AUTH_WRONG;
-	return AUTH_RIGHT;
+	if (auth.broken)
+		return AUTH_BROKEN;
+	switch (passwd_lists(auth.user)) {
+	case 1:
+		return AUTH_RIGHT;
+	case 0:
+		return AUTH_WRONG;
+	default:
+		return AUTH_BROKEN;
+	}
 }
 
 bool
@@ -416,6 +441,24 @@ auth_text(const void *text, size_t len)
 	return true;
 }
 
+/* Names of mechanisms that no source of these settings can serve. */
+static int
+check_mechanisms(const struct settings *s)
+{
+	bool passwords = s->auth_file != NULL || s->auth_program != NULL ||
+	    s->auth_any;
+	unsigned can = s->auth_mechanisms & MECHANISM_EXTERNAL;
+
+	if (passwords)
+		can |= MECHANISM_PLAIN | MECHANISM_LOGIN;
+	if (s->auth_file != NULL && !s->auth_any)
+		can |= MECHANISM_SCRAM | MECHANISM_PLUS;
+	if ((s->auth_mechanisms & can) != 0)
+		return 0;
+	warnx("auth-mechanisms: none of them can be used with this source");
+	return 1;
+}
+
 static int
 check(const struct settings *s)
 {
@@ -423,6 +466,11 @@ check(const struct settings *s)
 
 	if (s->auth == AUTH_OFF)
 		return 0;
+	problems += check_mechanisms(s);
+	if (s->auth_file != NULL && s->auth_users != NULL) {
+		warnx("auth-users: auth-file has the users");
+		problems++;
+	}
 	if (s->auth_file != NULL && s->auth_program != NULL) {
 		warnx("auth-file and auth-program: only one can be used");
 		problems++;
@@ -436,7 +484,9 @@ check(const struct settings *s)
 		problems++;
 	}
 	if (s->auth_file != NULL)
-		problems += passwd_test(s->auth_file);
+		problems += passwd_test("auth-file", s->auth_file);
+	else if (s->auth_users != NULL)
+		problems += passwd_test("auth-users", s->auth_users);
 	if (s->auth_program != NULL)
 		problems += checkpw_test(s->auth_program);
 	return problems;

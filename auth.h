@@ -61,7 +61,7 @@ enum auth_result scram_step(struct session_sasl *, char *user, bool plus,
 	    bool plus_offered);
 void	scram_end(void);
 
-/* passwd.c: the file of users. */
+/* passwd.c: the file of users, auth-file or auth-users. */
 
 struct passwd_entry {
 	bool		 scram;		/* which of the two it is */
@@ -69,8 +69,15 @@ struct passwd_entry {
 	char		 hash[CRYPT_OUTPUT_SIZE];
 };
 
-/* 0, or -1 with errno. */
-int	passwd_open(const char *path);
+/*
+ * The file of a setting: "auth-users" is one of names alone.  0, or -1: logged.
+ */
+int	passwd_open(const char *setting, const char *path);
+/*
+ * Is the user in the file, whatever the hash, and not locked ("!" before it)?
+ * 1, 0, or -1: logged.
+ */
+int	passwd_lists(const char *user);
 /* Does it hold a verifier for SCRAM?  1, 0, or -1: logged. */
 int	passwd_has_scram(void);
 /*
@@ -80,7 +87,7 @@ int	passwd_has_scram(void);
 int	passwd_find(const char *user, bool scram, struct passwd_entry *);
 enum auth_result passwd_check(const char *user, const char *password);
 /* -t: what is wrong with the file, on standard error; count of it. */
-int	passwd_test(const char *path);
+int	passwd_test(const char *setting, const char *path);
 
 /* checkpw.c: the checkpassword interface. */
 

@@ -38,6 +38,10 @@ static const char *const auth_modes[] = {
 	[AUTH_AUTO] = "auto", [AUTH_OFF] = "off", [AUTH_OFFER] = "offer",
 	[AUTH_REQUIRE] = "require", NULL
 };
+static const char *const mechanisms[] = {
+	"EXTERNAL", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN",
+	NULL
+};
 static const char *const logs[] = {
 	[LOGTO_AUTO] = "auto", [LOGTO_STDERR] = "stderr",
 	[LOGTO_SYSLOG] = "syslog", [LOGTO_OFF] = "off", NULL
@@ -71,9 +75,13 @@ static const struct setting settings[] = {
 	FILES("tls-ticket-key", FILENAME, tls_ticket_key, READ_BY_TLS),
 	TEXT("tls-priority", STRING, tls_priority),
 	FILES("tls-client-ca", FILENAME, tls_client_ca, READ_BY_TLS),
+	FILES("tls-client-crl", FILENAME, tls_client_crl, READ_BY_TLS),
 	CHOICE("tls-client-require", BOOL, tls_client_require, no_yes, "no"),
 	CHOICE("auth", ENUM, auth, auth_modes, "auto"),
+	CHOICE("auth-mechanisms", SET, auth_mechanisms, mechanisms,
+	    "SCRAM-SHA-256 PLAIN LOGIN"),
 	FILES("auth-file", FILENAME, auth_file, READ_BY_AUTH),
+	FILES("auth-users", FILENAME, auth_users, READ_BY_AUTH),
 	TEXT("auth-program", WORDS, auth_program),
 	CHOICE("auth-any", BOOL, auth_any, no_yes, "no"),
 	CHOICE("auth-cleartext", BOOL, auth_cleartext, no_yes, "no"),
@@ -126,7 +134,7 @@ settings_aside(void)
 void
 settings_init(struct settings *s)
 {
-	char value[16];
+	char value[32];
 	size_t i;
 
 	memset(s, 0, sizeof(*s));
@@ -419,21 +427,42 @@ finish_tls(struct settings *s)
 		return "tls: require, but STARTTLS is disabled";
 	if (s->tls_client_require && s->tls_client_ca == NULL)
 		return "tls-client-require: want tls-client-ca";
+	if (s->tls_client_crl != NULL && s->tls_client_ca == NULL)
+		return "tls-client-crl: want tls-client-ca";
+	return NULL;
+}
+
+/* A certificate says who it is for; who may come is a list of ours. */
+static const char *
+check_external(const struct settings *s)
+{
+	if ((s->auth_mechanisms & MECHANISM_EXTERNAL) == 0)
+		return NULL;
+	if (s->tls_client_ca == NULL)
+		return "auth-mechanisms: EXTERNAL wants tls-client-ca";
+	if (s->auth_file == NULL && s->auth_users == NULL)
+		return "auth-mechanisms: EXTERNAL wants auth-file or "
+		    "auth-users";
 	return NULL;
 }
 
 static const char *
 finish_auth(struct settings *s)
 {
+	const char *reason;
 	bool source;
 
-	source = s->auth_file != NULL || s->auth_program != NULL || s->auth_any;
+	source = s->auth_file != NULL || s->auth_program != NULL ||
+	    s->auth_any || (s->auth_users != NULL &&
+	    (s->auth_mechanisms & MECHANISM_EXTERNAL) != 0);
 	if (s->auth == AUTH_AUTO)
 		s->auth = source ? AUTH_OFFER : AUTH_OFF;
 	if (s->auth == AUTH_OFF)
 		return NULL;
-	if (!source && s->tls_client_ca == NULL)	/* that is EXTERNAL */
+	if (!source)
 		return "auth: want auth-file, auth-program or auth-any";
+	if ((reason = check_external(s)) != NULL)
+		return reason;
 	if (s->auth != AUTH_REQUIRE)
 		return NULL;
 	if (s->tls == TLS_OFF && !s->auth_cleartext)

@@ -22,6 +22,12 @@
 
 enum tls_mode { TLS_AUTO, TLS_OFF, TLS_OFFER, TLS_REQUIRE, TLS_IMPLICIT };
 enum auth_mode { AUTH_AUTO, AUTH_OFF, AUTH_OFFER, AUTH_REQUIRE };
+/* Bits, in the order of settings.c's words: the better mechanism first. */
+#define MECHANISM_EXTERNAL	(1u << 0)
+#define MECHANISM_PLUS		(1u << 1)
+#define MECHANISM_SCRAM		(1u << 2)
+#define MECHANISM_PLAIN		(1u << 3)
+#define MECHANISM_LOGIN		(1u << 4)
 enum log_target { LOGTO_AUTO, LOGTO_STDERR, LOGTO_SYSLOG, LOGTO_OFF };
 
 #define TLS_CERTS_MAX	8
@@ -43,9 +49,12 @@ struct settings {
 	char		*tls_ticket_key;
 	char		*tls_priority;
 	char		*tls_client_ca;
+	char		*tls_client_crl;
 	bool		 tls_client_require;
 	enum auth_mode	 auth;
+	unsigned	 auth_mechanisms;	/* MECHANISM_EXTERNAL | ... */
 	char		*auth_file;
+	char		*auth_users;
 	char		**auth_program;
 	bool		 auth_any;
 	bool		 auth_cleartext;

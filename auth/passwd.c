@@ -54,7 +54,9 @@ struct line {
 
 static struct {
 	int		 fd;
+	const char	*setting;	/* that names the file */
 	const char	*path;
+	bool		 names;		/* there are no hashes in it */
 	off_t		 offset;	/* of what is to be read next */
 	size_t		 start, end;	/* of what is not scanned yet */
 	size_t		 used;		/* of the block, to be cleared */
@@ -75,12 +77,14 @@ static const char *const crypt_prefixes[] = {
 };
 #define NPREFIXES	(sizeof(crypt_prefixes) / sizeof(crypt_prefixes[0]))
 
-int
-passwd_open(const char *path)
+static int
+open_file(const char *setting, const char *path)
 {
 	struct stat st;
 
+	passwd.setting = setting;
 	passwd.path = path;
+	passwd.names = strcmp(setting, "auth-users") == 0;
 	passwd.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (passwd.fd == -1)
 		return -1;
@@ -90,6 +94,19 @@ passwd_open(const char *path)
 	passwd.fd = -1;
 	errno = EINVAL;
 	return -1;
+}
+
+static int
+failed(void)
+{
+	log_error(errno, passwd.setting, passwd.path);
+	return -1;
+}
+
+int
+passwd_open(const char *setting, const char *path)
+{
+	return open_file(setting, path) == -1 ? failed() : 0;
 }
 
 static void
@@ -157,13 +174,6 @@ forget(void)
 {
 	explicit_bzero(passwd.block, passwd.used);
 	passwd.used = passwd.start = passwd.end = 0;
-}
-
-static int
-failed(void)
-{
-	log_error(errno, "auth-file", passwd.path);
-	return -1;
 }
 
 /* Find user and hash; false: there are none. */
@@ -235,6 +245,36 @@ passwd_has_scram(void)
 	forget();
 	explicit_bzero(&entry, sizeof(entry));
 	return n == -1 ? failed() : n;
+}
+
+/* Find the name on a line of auth-users; false: there is none. */
+static bool
+name_alone(struct line *line)
+{
+	line->user = line->text;
+	line->user_len = line->len;
+	line->hash_len = 0;
+	return line->len > 0 && line->text[0] != '#';
+}
+
+int
+passwd_lists(const char *user)
+{
+	struct line line;
+	size_t len = strlen(user);
+	bool listed = false, seen = false;
+	int n;
+
+	first_line();
+	while ((n = next_line(&line)) == 1)
+		if (!seen && (passwd.names ? name_alone(&line) :
+		    fields(&line)) && line.user_len == len &&
+		    memcmp(line.user, user, len) == 0) {
+			seen = true;
+			listed = line.hash_len == 0 || line.hash[0] != '!';
+		}
+	forget();
+	return n == -1 ? failed() : listed;
 }
 
 static bool
@@ -381,42 +421,45 @@ locked(const struct line *line)
 }
 
 static int
-test_line(struct line *line, const char *path, unsigned long number)
+test_line(struct line *line, unsigned long number)
 {
 	struct passwd_entry entry;
 	const char *wrong = NULL;
 
 	if (line->len == 0 || line->text[0] == '#')
 		return 0;
-	if (!fields(line))
+	if (!(passwd.names ? name_alone(line) : fields(line)))
 		wrong = "not user:hash";
 	else if (line->user_len > AUTH_USER_MAX ||
 	    !auth_text(line->user, line->user_len))
 		wrong = "not a user name";
+	else if (passwd.names)
+		wrong = NULL;
 	else if (!locked(line) && !parse(line, &entry))
 		wrong = "no hash that can be used";
 	if (wrong == NULL)
 		return 0;
-	warnx("auth-file: %s: line %lu: %s", path, number, wrong);
+	warnx("%s: %s: line %lu: %s", passwd.setting, passwd.path, number,
+	    wrong);
 	return 1;
 }
 
 int
-passwd_test(const char *path)
+passwd_test(const char *setting, const char *path)
 {
 	struct line line;
 	unsigned long number = 0;
 	int n, problems = 0;
 
-	if (passwd_open(path) == -1) {
-		warn("auth-file: %s", path);
+	if (open_file(setting, path) == -1) {
+		warn("%s: %s", setting, path);
 		return 1;
 	}
 	first_line();
 	while ((n = next_line(&line)) == 1)
-		problems += test_line(&line, path, ++number);
+		problems += test_line(&line, ++number);
 	if (n == -1) {
-		warn("auth-file: %s: line %lu", path, number + 1);
+		warn("%s: %s: line %lu", setting, path, number + 1);
 		problems++;
 	}
 	return problems;

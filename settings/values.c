@@ -252,6 +252,51 @@ is_digits(const char *s)
 	return *s != '\0' && s[strspn(s, "0123456789")] == '\0';
 }
 
+/* The bit of a word in any case; 0: there is none. */
+static unsigned
+find_bit(const char *const *words, const char *name, size_t len)
+{
+	unsigned i;
+
+	for (i = 0; words[i] != NULL; i++)
+		if (strncasecmp(words[i], name, len) == 0 &&
+		    words[i][len] == '\0')
+			return 1u << i;
+	return 0;
+}
+
+static int
+set_set(const struct setting *setting, void *at, char *value)
+{
+	unsigned *bits = at, bit, all = 0;
+	size_t len;
+
+	for (; *value != '\0'; value += strspn(value, BLANK)) {
+		len = strcspn(value, BLANK);
+		if ((bit = find_bit(setting->words, value, len)) == 0)
+			return -1;
+		all |= bit;
+		value += len;
+	}
+	if (all == 0)
+		return -1;
+	*bits = all;
+	return 0;
+}
+
+static void
+dump_set(const struct setting *setting, const void *at)
+{
+	const unsigned *bits = at;
+	unsigned i;
+
+	printf("%s =", setting->name);
+	for (i = 0; setting->words[i] != NULL; i++)
+		if (*bits & 1u << i)
+			printf(" %s", setting->words[i]);
+	putchar('\n');
+}
+
 static int
 set_number(const struct setting *setting, void *at, char *value)
 {
@@ -379,6 +424,7 @@ static const struct {
 			    "a file, at most 8 times" },
 	[BOOL] =	{ set_bool, dump_bool, "one of" },
 	[ENUM] =	{ set_enum, dump_enum, "one of" },
+	[SET] =		{ set_set, dump_set, "some of" },
 	[NUMBER] =	{ set_number, dump_number, "a number" },
 	[SIZE] =	{ set_size, dump_size,
 			    "a number of bytes, or of K, M or G" },

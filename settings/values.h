@@ -20,6 +20,7 @@ enum type {
 	FILENAMES,		/* [char *[TLS_CERTS_MAX]] one a line */
 	BOOL,			/* [bool] */
 	ENUM,			/* [enum] */
+	SET,			/* [unsigned] a bit for each of words */
 	NUMBER,			/* [unsigned] */
 	SIZE,			/* [uint64_t] */
 	KEYWORDS		/* [unsigned] bits */
@@ -30,7 +31,8 @@ struct setting {
 	enum type	 type;
 	size_t		 offset;	/* in struct settings */
 	const char	*value;		/* the default; "": none */
-	const char	*const *words;	/* BOOL, ENUM: in the order of values */
+	/* BOOL, ENUM: in the order of values; SET: of bits, from the lowest. */
+	const char	*const *words;
 	unsigned	 min, max;	/* NUMBER */
 	enum reader	 reader;	/* FILENAME, FILENAMES */
 };

@@ -14,7 +14,9 @@ setup() {
 	echo "alice:{SCRAM-SHA-256}4096,eOIYWi+UYXg07DdmjNs7zA==,$(
 	    )qcBA2+2XEJ/Glhj/amX5TRCFD+u76aWeexcW+fLiL54=,$(
 	    )BFXdVankj2YARrrVW/uLpHmBvWYiuu8L06XiGy+h1mA=" >"$USERS"
+	echo 'client.test:*' >>"$USERS"
 	GOOD=$(printf '\0alice\0secret' | base64)
+	ALL='EXTERNAL SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN'
 }
 
 # start TLS AUTH CLEARTEXT CERTIFICATE: the client's and the program's words.
@@ -26,7 +28,7 @@ start() {
 	SERVER=("$SMTPD" -o hostname=mx.test -o spool="$SPOOL" -o tls="$1"
 	    -o auth="$2" -o auth-cleartext="$3" -o auth-file="$USERS"
 	    -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key"
-	    -o tls-client-ca="$CERTS/ca.pem")
+	    -o tls-client-ca="$CERTS/ca.pem" -o auth-mechanisms="$ALL")
 }
 
 # play LINE ...: a session; the dialogue in $output.
@@ -163,26 +165,32 @@ combination() {
 	combinations implicit
 }
 
-@test "EXTERNAL: who the certificate is for, and nobody else" {
+@test "by default neither EXTERNAL nor SCRAM-SHA-256-PLUS" {
+	ALL='SCRAM-SHA-256 PLAIN LOGIN'
 	start offer offer no yes
-	begin=('< 220' '> EHLO a' '< 250' '> STARTTLS' '< 220' tls '> EHLO b'
-	    '< 250')
-	play "${begin[@]}" "> AUTH EXTERNAL $(printf client.test | base64)" \
-	    '< 235' '> QUIT' '< 221'
-	logged 'mechanism=EXTERNAL user=client.test'
-	play "${begin[@]}" "> AUTH EXTERNAL $(printf alice | base64)" \
-	    '< 535' '> AUTH EXTERNAL' '< 334' '> ' '< 235' '> QUIT' '< 221'
-}
-
-@test "EXTERNAL is not for a certificate of somebody else's authority" {
-	start offer offer no yes
-	certtool --generate-self-signed --load-privkey "$CERTS/client.key" \
-	    --template "$CERTS/client.tmpl" \
-	    --outfile "$BATS_TEST_TMPDIR/own.pem" 2>/dev/null
-	CLIENT=(-cert "$BATS_TEST_TMPDIR/own.pem" -key "$CERTS/client.key")
+	SERVER=("${SERVER[@]/#auth-mechanisms=*/auth-any=no}")
 	play '< 220' '> EHLO a' '< 250' '> STARTTLS' '< 220' tls '> EHLO b' \
 	    '< 250' '> AUTH EXTERNAL =' '< 504' '> QUIT' '< 221'
-	[[ $(keyword AUTH) != *EXTERNAL* ]]
+	[[ $(keyword AUTH) == "$ALL" ]]
+	run "$SMTPD" -T
+	[[ $output == *"auth-mechanisms = $ALL"* ]]
+}
+
+@test "auth-mechanisms: each alone, and none of the others" {
+	local name other
+
+	for name in $ALL; do
+		start implicit offer no yes
+		SERVER+=(-o auth-mechanisms="${name,,}")
+		play '< 220' '> EHLO a' '< 250' '> QUIT' '< 221' || return
+		[[ $(keyword AUTH) == "$name" ]] || fail "$name" || return
+		for other in $ALL; do
+			[[ $other == "$name" ]] ||
+				play '< 220' '> EHLO a' '< 250' \
+				    "> AUTH $other" '< 504' '> QUIT' '< 221' ||
+				return
+		done
+	done
 }
 
 @test "AUTH before STARTTLS counts for nothing after it" {

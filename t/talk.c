@@ -22,10 +22,10 @@
  *	# text		nothing
  *
  * Options: -tls (from the first octet), -b (one octet a write), -ca file
- * (verify), -cert file, -key file, -sni name, -alpn name, -tls12 and -tls13
- * (only that version), -session file (resume from it, keep it there),
- * -log file (the command's standard error), -from address (of our end), -wait
- * seconds (20).
+ * (verify), -cert file, -key file, -sni name, -alpn name, -tls10, -tls11,
+ * -tls12 and -tls13 (only that version), -weak (keys and versions of any kind),
+ * -session file (resume from it, keep it there), -log file (the command's
+ * standard error), -from address (of our end), -wait seconds (20).
  *
  * The dialogue is written to standard output.  Exit status 0 if all was as the
  * script has it.
@@ -62,6 +62,7 @@ static struct {
 	SSL		*ssl;
 	bool		 by_octet;
 	bool		 implicit;
+	bool		 weak;
 	const char	*ca, *cert, *key, *sni, *alpn, *session, *log, *from;
 	int		 version;
 	int		 wait;		/* seconds */
@@ -178,6 +179,8 @@ tls_context(void)
 
 	if ((ctx = SSL_CTX_new(TLS_client_method())) == NULL)
 		fail_tls("SSL_CTX_new");
+	if (t.weak)
+		SSL_CTX_set_security_level(ctx, 0);
 	if (t.version != 0) {
 		SSL_CTX_set_min_proto_version(ctx, t.version);
 		SSL_CTX_set_max_proto_version(ctx, t.version);
@@ -649,6 +652,12 @@ flag(const char *name)
 		t.by_octet = true;
 	else if (strcmp(name, "-tls") == 0)
 		t.implicit = true;
+	else if (strcmp(name, "-weak") == 0)
+		t.weak = true;
+	else if (strcmp(name, "-tls10") == 0)
+		t.version = TLS1_VERSION;
+	else if (strcmp(name, "-tls11") == 0)
+		t.version = TLS1_1_VERSION;
 	else if (strcmp(name, "-tls12") == 0)
 		t.version = TLS1_2_VERSION;
 	else if (strcmp(name, "-tls13") == 0)

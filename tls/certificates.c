@@ -182,6 +182,41 @@ load_client_ca(gnutls_certificate_credentials_t credentials, const char *path,
 	    gnutls_strerror(rc) : "no certificate in it");
 }
 
+/* One list for each authority; one that is too old revokes everybody. */
+static int
+load_client_crl(gnutls_certificate_credentials_t credentials, const char *path,
+    char *err, size_t size)
+{
+	gnutls_datum_t data;
+	int rc;
+
+	if (load_file("tls-client-crl", path, &data, err, size) == -1)
+		return -1;
+	rc = gnutls_certificate_set_x509_crl_mem(credentials, &data,
+	    GNUTLS_X509_FMT_PEM);
+	gnutls_free(data.data);
+	if (rc > 0)
+		return 0;
+	return tls_complain(err, size, "tls-client-crl", path, rc < 0 ?
+	    gnutls_strerror(rc) : "no revocation list in it");
+}
+
+/* How clients are verified. */
+static int
+load_clients(gnutls_certificate_credentials_t credentials,
+    const struct settings *s, char *err, size_t size)
+{
+	gnutls_certificate_set_verify_flags(credentials,
+	    GNUTLS_PROFILE_TO_VFLAGS(GNUTLS_PROFILE_MEDIUM));
+	if (s->tls_client_ca == NULL)
+		return 0;
+	if (load_client_ca(credentials, s->tls_client_ca, err, size) == -1)
+		return -1;
+	if (s->tls_client_crl == NULL)
+		return 0;
+	return load_client_crl(credentials, s->tls_client_crl, err, size);
+}
+
 static int
 load_all(gnutls_certificate_credentials_t credentials,
     const struct settings *s, char *err, size_t size)
@@ -192,9 +227,7 @@ load_all(gnutls_certificate_credentials_t credentials,
 		if (load_pair(credentials, s->tls_cert[i], s->tls_key[i],
 		    false, err, size) == -1)
 			return -1;
-	if (s->tls_client_ca == NULL)
-		return 0;
-	return load_client_ca(credentials, s->tls_client_ca, err, size);
+	return load_clients(credentials, s, err, size);
 }
 
 gnutls_certificate_credentials_t
@@ -253,10 +286,14 @@ static const struct {
 	{ GNUTLS_CERT_SIGNER_NOT_FOUND,		"unknown issuer" },
 	{ GNUTLS_CERT_SIGNER_NOT_CA,		"issuer is no authority" },
 	{ GNUTLS_CERT_SIGNATURE_FAILURE,	"bad signature" },
-	{ GNUTLS_CERT_INSECURE_ALGORITHM,	"insecure algorithm" },
+	{ GNUTLS_CERT_INSECURE_ALGORITHM,	"weak key or algorithm" },
 	{ GNUTLS_CERT_EXPIRED,			"expired" },
 	{ GNUTLS_CERT_NOT_ACTIVATED,		"not valid yet" },
 	{ GNUTLS_CERT_PURPOSE_MISMATCH,		"not for clients" },
+	{ GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED,
+	    "revocation list too old" },
+	{ GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE,
+	    "revocation list of the future" },
 };
 
 static const char *
@@ -385,6 +422,35 @@ check_ticket_key(const char *path)
 	return check_private("tls-ticket-key", path);
 }
 
+/* A list whose next one is overdue makes every certificate a bad one. */
+static int
+check_client_crl(const char *path)
+{
+	gnutls_x509_crl_t *lists;
+	gnutls_datum_t data;
+	char err[TLS_REASON_MAX];
+	time_t now = time(NULL), next;
+	unsigned i, count = 0;
+	int bad = 0;
+
+	if (load_file("tls-client-crl", path, &data, err, sizeof(err)) == -1)
+		return 0;	/* load_clients() has said so */
+	if (gnutls_x509_crl_list_import2(&lists, &count, &data,
+	    GNUTLS_X509_FMT_PEM, 0) < 0)
+		count = 0;
+	for (i = 0; i < count; i++) {
+		next = gnutls_x509_crl_get_next_update(lists[i]);
+		bad |= next != (time_t)-1 && next < now;
+		gnutls_x509_crl_deinit(lists[i]);
+	}
+	if (count > 0)
+		gnutls_free(lists);
+	gnutls_free(data.data);
+	if (bad)
+		warnx("tls-client-crl: %s: too old", path);
+	return bad;
+}
+
 int
 credentials_check(const struct settings *s)
 {
@@ -400,10 +466,10 @@ credentials_check(const struct settings *s)
 		    s->tls_key[i], true, err, sizeof(err)), err);
 		bad += check_private("tls-key", s->tls_key[i]);
 	}
-	if (s->tls_client_ca != NULL)
-		bad += check_result(load_client_ca(scratch, s->tls_client_ca,
-		    err, sizeof(err)), err);
+	bad += check_result(load_clients(scratch, s, err, sizeof(err)), err);
 	gnutls_certificate_free_credentials(scratch);
+	if (s->tls_client_crl != NULL)
+		bad += check_client_crl(s->tls_client_crl);
 	if (s->tls_ticket_key != NULL)
 		bad += check_ticket_key(s->tls_ticket_key);
 	return bad;

@@ -1,0 +1,227 @@
+# clientcerts.bats - certificates of clients: who is taken, and for whom.
+
+load lib
+load tls
+
+setup() {
+	tls_setup
+}
+
+@test "a verified client: in the log and in Received" {
+	local version
+
+	implicit "${EC[@]}" "${CA[@]}"
+	for version in -tls12 -tls13; do
+		rm -rf "$SPOOL"
+		: >"$LOG"
+		printf '%s\n' '< 220' '> EHLO client.test' '< 250' \
+		    '> MAIL FROM:<a@client.test>' '< 250' \
+		    '> RCPT TO:<b@mx.test>' '< 250' '> DATA' '< 354' '> .' \
+		    '< 250' | talk -tls $version "${CLIENT[@]}"
+		logged 'client="CN=client.test" verify=ok' ||
+			logged 'client=CN=client.test verify=ok'
+		messages 1
+		[[ $(message) == *CN=client.test* ]] || fail "$(message)"
+	done
+}
+
+@test "a verified client: in the environment" {
+	serve -o tls=implicit "${EC[@]}" "${CA[@]}" \
+	    -o exec="/bin/sh -c env>$BATS_TEST_TMPDIR/env"
+	printf '%s\n' '< 220' '> EHLO client.test' '< 250' \
+	    '> MAIL FROM:<a@client.test>' '< 250' '> RCPT TO:<b@mx.test>' \
+	    '< 250' '> DATA' '< 354' '> .' '< 250' |
+		talk -tls "${CLIENT[@]}"
+	grep -qx 'TLS_CLIENT=CN=client.test' "$BATS_TEST_TMPDIR/env"
+	grep -qx 'TLS_PROTOCOL=TLSv1.3' "$BATS_TEST_TMPDIR/env"
+	grep -qx 'TLS_CIPHER=TLS_AES_128_GCM_SHA256' "$BATS_TEST_TMPDIR/env"
+}
+
+@test "no certificate is asked for without an authority" {
+	implicit "${EC[@]}"
+	[[ $(s_client) == *'No client certificate CA names sent'* ]]
+	quick "${CLIENT[@]}"
+	logged verify=none
+	not_logged CN=
+}
+
+@test "a client without a certificate is served" {
+	implicit "${EC[@]}" "${CA[@]}"
+	[[ $(s_client) == *'CN = Test CA'* ]]
+	quick
+	logged verify=none
+}
+
+@test "a client whose certificate is not good is served, without a name" {
+	local version
+
+	implicit "${EC[@]}" "${CA[@]}"
+	for version in -tls12 -tls13; do
+		: >"$LOG"
+		own CN=client.test tls_www_client 2099 self
+		quick $version "${OWN[@]}"
+		logged 'verify="unknown issuer"'
+		own CN=client.test tls_www_client 2021
+		quick $version "${OWN[@]}"
+		logged verify=expired
+		quick $version -cert "$CERTS/ec.pem" -key "$CERTS/ec.key"
+		logged 'verify="not for clients"'
+		not_logged client=
+	done
+}
+
+@test "subjects that are to be escaped" {
+	implicit "${EC[@]}" "${CA[@]}"
+	own 'CN=evil\"\\ \0D\0Aid=1 event=message,O=Grün' tls_www_client
+	quick "${OWN[@]}"
+	logged verify=ok
+	logged 'Gr\\C3\\BCn' || logged 'Gr\C3\BCn'
+	[[ $(grep -c . "$LOG") == 3 ]]		# connect, tls, close
+	run ! grep -q '^id=1 ' "$LOG"
+}
+
+@test "a subject longer than there is room for is nobody's" {
+	implicit "${EC[@]}" "${CA[@]}"
+	own "CN=$(printf '%064d' 0),O=$(printf '%064d' 0),OU=$(printf '%064d' \
+	    0),L=$(printf '%064d' 0),ST=$(printf '%064d' 0)" \
+	    tls_www_client
+	quick "${OWN[@]}"
+	logged 'verify="subject too long"'
+}
+
+@test "tls-client-require: no or no good certificate, no session" {
+	local version
+
+	implicit "${EC[@]}" "${CA[@]}" -o tls-client-require=yes
+	for version in -tls12 -tls13; do
+		: >"$LOG"
+		refused $version
+		wait_for logged 'why="client certificate: none"'
+		own CN=client.test tls_www_client 2099 self
+		refused $version "${OWN[@]}"
+		wait_for logged 'why="client certificate: unknown issuer"'
+		quick $version "${CLIENT[@]}"
+		logged verify=ok
+	done
+}
+
+@test "a resumed session keeps its client" {
+	local version session
+
+	implicit "${EC[@]}" "${CA[@]}" -o tls-client-require=yes \
+	    -o tls-ticket-key="$TICKETS"
+	for version in -tls12 -tls13; do
+		session=$BATS_TEST_TMPDIR/session$version
+		quick $version "${CLIENT[@]}" -session "$session"
+		: >"$LOG"
+		quick $version "${CLIENT[@]}" -session "$session"
+		[[ $output == *' resumed'* ]] || fail "$version"
+		logged CN=client.test
+		logged verify=ok
+	done
+}
+
+@test "a ticket is no certificate" {
+	local version session
+
+	# Without a certificate one gets a ticket, where none is wanted.
+	implicit "${EC[@]}" "${CA[@]}" -o tls-ticket-key="$TICKETS"
+	for version in -tls12 -tls13; do
+		quick $version -session "$BATS_TEST_TMPDIR/session$version"
+	done
+	implicit "${EC[@]}" "${CA[@]}" -o tls-client-require=yes \
+	    -o tls-ticket-key="$TICKETS"
+	for version in -tls12 -tls13; do
+		refused $version -session "$BATS_TEST_TMPDIR/session$version"
+	done
+}
+
+# weak BITS: as own does, with a key that is not worth much.
+weak() {
+	local dir=$BATS_TEST_TMPDIR
+
+	openssl genrsa -out "$dir/own.key" "$1" 2>/dev/null
+	printf '%s\n' 'cn = client.test' tls_www_client signing_key \
+	    'expiration_days = 30' >"$dir/own.tmpl"
+	certtool --generate-certificate --load-privkey "$dir/own.key" \
+	    --load-ca-certificate "$CERTS/ca.pem" \
+	    --load-ca-privkey "$CERTS/ca.key" --template "$dir/own.tmpl" \
+	    --outfile "$dir/own.pem" 2>/dev/null
+	OWN=(-weak -cert "$dir/own.pem" -key "$dir/own.key")
+}
+
+@test "a key that can be broken is nobody's" {
+	implicit "${EC[@]}" "${CA[@]}"
+	weak 512
+	quick -tls12 "${OWN[@]}"
+	logged 'verify="weak key or algorithm"'
+	weak 1024
+	: >"$LOG"
+	quick -tls13 "${OWN[@]}"
+	logged 'verify="weak key or algorithm"'
+	not_logged client=
+	weak 2048
+	quick -tls13 "${OWN[@]}"
+	logged verify=ok
+}
+
+# revoke CERTIFICATE ... : a list of them in $CRL, of today if $DAY is not set.
+revoke() {
+	local dir=$BATS_TEST_TMPDIR
+
+	CRL=$dir/crl.pem
+	cat "$@" >"$dir/revoked.pem"
+	printf '%s\n' 'crl_number = 1' "this_update = \"${DAY-2020-01-01}\"" \
+	    "next_update = \"${NEXT-2099-01-01}\"" >"$dir/crl.tmpl"
+	certtool --generate-crl --load-ca-privkey "$CERTS/ca.key" \
+	    --load-ca-certificate "$CERTS/ca.pem" \
+	    --load-certificate "$dir/revoked.pem" \
+	    --template "$dir/crl.tmpl" --outfile "$CRL" 2>/dev/null
+}
+
+@test "tls-client-crl: a revoked certificate is nobody's, others are good" {
+	own CN=other.test tls_www_client
+	revoke "$BATS_TEST_TMPDIR/own.pem"
+	implicit "${EC[@]}" "${CA[@]}" -o tls-client-crl="$CRL"
+	quick "${OWN[@]}"
+	logged verify=revoked
+	not_logged client=
+	quick "${CLIENT[@]}"
+	logged verify=ok
+}
+
+@test "tls-client-crl: revoked meanwhile, a resumed session as well" {
+	local session=$BATS_TEST_TMPDIR/session
+
+	revoke "$CERTS/ec.pem"
+	implicit "${EC[@]}" "${CA[@]}" -o tls-client-crl="$CRL" \
+	    -o tls-ticket-key="$TICKETS" -o tls-client-require=yes
+	quick -tls13 "${CLIENT[@]}" -session "$session"
+	revoke "$CERTS/client.pem"
+	refused -tls13 "${CLIENT[@]}" -session "$session"
+	wait_for logged 'why="client certificate: revoked"'
+}
+
+@test "tls-client-crl: an old list is good for nobody, and -t says so" {
+	NEXT=2021-01-01 revoke "$CERTS/ec.pem"
+	implicit "${EC[@]}" "${CA[@]}" -o tls-client-crl="$CRL"
+	quick "${CLIENT[@]}"
+	logged 'verify="revocation list too old"'
+	checked "${EC[@]}" "${CA[@]}" -o tls-client-crl="$CRL"
+	((status == 78))
+	[[ $output == "smtpd-tls: tls-client-crl: $CRL: too old" ||
+	    $output == *"tls-client-crl: $CRL: too old" ]]
+}
+
+@test "tls-client-crl: what is no list, and one without an authority" {
+	checked "${EC[@]}" "${CA[@]}" -o tls-client-crl="$CERTS/ca.pem"
+	((status == 78))
+	[[ $output == *"tls-client-crl: $CERTS/ca.pem: "* ]]
+	serve -o spool="$SPOOL" "${EC[@]}" "${CA[@]}" \
+	    -o tls-client-crl=/nonexistent
+	printf '%s\n' '< 220' '> EHLO a' '< 250' '> STARTTLS' '< 454' | talk
+	logged 'tls-client-crl: /nonexistent: No such file'
+	checked "${EC[@]}" -o tls-client-crl=/nonexistent
+	((status == 78))
+	[[ $output == *'tls-client-crl: want tls-client-ca'* ]]
+}

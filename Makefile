@@ -36,7 +36,7 @@ PROGRAM	= smtpd.c \
 	  settings.c $(wildcard settings/*.c) \
 	  strlist.c \
 	  transaction.c
-TLS	= tls.c tls/certificates.c
+TLS	= tls.c tls/certificates.c tls/keys.c
 AUTH	= auth.c $(wildcard auth/*.c)
 TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))
 MAN8	= man/smtpd.8
@@ -214,7 +214,12 @@ build/asan/t/%: t/%.c Makefile build/asan/libsession.a
 	@mkdir -p $(@D)
 	$(COMPILE_ASAN) -o $@ $< build/asan/libsession.a $(BSD_LIBS) $($*_LIBS)
 
+TLS_PARTS = conn.c log.c $(TLS)
+build/t/keys: $(call objects,build,$(TLS_PARTS))
+build/asan/t/keys: $(call objects,build/asan,$(TLS_PARTS))
+
 talk_LIBS = -lssl -lcrypto
+keys_LIBS = $(filter %.o,$^) $(filter %.a,$^) $(TLS_LIBS) $(BSD_LIBS)
 fail_LIBS = -shared -fPIC
 
 # A module directory that changed is to be compiled in.

@@ -227,9 +227,10 @@ conn_tls_load(const struct settings *set)
 		return 0;
 	if (tls_module != NULL)
 		conn.tls = tls_module->open(set, err, sizeof(err));
-	if (*err != '\0')	/* without tickets it goes on */
-		log_error(0, "tls", err);
-	return conn.tls == NULL ? -1 : 0;
+	if (conn.tls != NULL)
+		return 0;
+	log_error(0, "tls", *err != '\0' ? err : NULL);
+	return -1;
 }
 
 int

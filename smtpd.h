@@ -350,11 +350,29 @@ bool	prefix_match(char *const *prefixes, const char *addr);
  * tls.c: GnuTLS, in smtpd-tls only, since loading it costs more than a whole
  * session without.
  */
+#define TLS_SIGN_MAX		512	/* octets to be signed: a hash, mostly */
+#define TLS_SIGNATURE_MAX	2048	/* of RSA with 16384 bits */
+
+struct tls_sign {		/* one signature that is asked for */
+	unsigned	 key;		/* its place among tls-key */
+	unsigned	 algorithm;	/* GnuTLS's number */
+	bool		 hashed;	/* data is, already */
+	size_t		 len;
+	unsigned char	 data[TLS_SIGN_MAX];
+};
+/* Its length, or -1: refused, or nobody there to sign. */
+typedef ssize_t	tls_signer(const struct tls_sign *, unsigned char *, size_t);
+
 struct tls_module {
 	/*
-	 * Load certificates and keys; NULL with the reason in err.  With a
-	 * bad tls-ticket-key there are just no tickets, and err says why.
+	 * Before a fork, and again when files have changed: load all but what
+	 * belongs to one session.  signer: NULL, or who signs instead of the
+	 * keys, whose files are not read then.  0, or -1 with the reason in
+	 * err, and what was loaded before stays.  See tls.h.
 	 */
+	int	 (*load)(const struct settings *, tls_signer *signer,
+		    char *err, size_t);
+	/* A session; loads what is not loaded yet.  NULL: why is in err. */
 	void	*(*open)(const struct settings *, char *err, size_t);
 	/* read and write: the client's descriptors, as conn_read(). */
 	int	 (*handshake)(void *, ssize_t (*read)(void *, size_t),
@@ -367,6 +385,12 @@ struct tls_module {
 	int	 (*binding)(void *, unsigned char *, size_t);
 	/* -t: what is wrong with the files, on standard error; count of it. */
 	int	 (*check)(const struct settings *);
+	/*
+	 * The process that has the private keys and nothing else: load them,
+	 * as load() does; sign for another process, as a tls_signer.
+	 */
+	int	 (*keys_load)(const struct settings *, char *err, size_t);
+	tls_signer *sign;
 };
 extern const struct tls_module *const tls_module;
 

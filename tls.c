@@ -24,9 +24,9 @@
  * RFC 8996, RFC 9325: TLS 1.2 and 1.3 only, only authenticated encryption and
  * only ephemeral keys.  All of it is strong, so the order is that of cost.
  */
-#define PRIORITY \
+#define PRIORITY(groups) \
 	"NONE:+VERS-TLS1.3:+VERS-TLS1.2:+ECDHE-ECDSA:+ECDHE-RSA:+AEAD" \
-	":+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305" \
+	":+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305" groups \
 	":+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1" \
 	":+SIGN-ECDSA-SECP256R1-SHA256:+SIGN-ECDSA-SHA256" \
 	":+SIGN-ECDSA-SECP384R1-SHA384:+SIGN-ECDSA-SHA384:+SIGN-EDDSA-ED25519" \
@@ -35,17 +35,20 @@
 	":+SIGN-RSA-PSS-RSAE-SHA512:+SIGN-RSA-PSS-SHA512:+SIGN-RSA-SHA512" \
 	":+CTYPE-X509:+COMP-NULL:%SERVER_PRECEDENCE"
 
+/* With ML-KEM first, for a GnuTLS that has it (3.8.10 or later can). */
+static const char *const priorities[] = {
+	PRIORITY(":+GROUP-X25519-MLKEM768"), PRIORITY("")
+};
+
 #define WARNINGS_MAX	8	/* alerts that do not end a handshake */
 
 struct tls {
 	gnutls_session_t session;
-	gnutls_certificate_credentials_t credentials;
 	ssize_t		(*read)(void *, size_t);
 	int		(*write)(const void *, size_t);
 	int		 error;		/* errno of the end; 0: close_notify */
 	bool		 ended;		/* nothing more comes in, */
 	bool		 mute;		/* nothing more goes out */
-	bool		 tickets;
 	bool		 client_wanted;
 	bool		 client_required;
 	char		 cipher[64];
@@ -57,25 +60,62 @@ struct tls {
 
 static struct tls tls;
 
+/* What sessions share. */
+static struct loaded {
+	bool		 done;
+	bool		 forked;	/* for processes yet to come as well */
+	struct certificates certificates;
+	gnutls_priority_t priority;
+} loaded;
+
 /* From the settings. */
 
-static const char *
-priority_of(const struct settings *s)
-{
-	return s->tls_priority != NULL ? s->tls_priority : PRIORITY;
-}
-
 static int
-set_priority(gnutls_session_t session, const struct settings *s, char *err,
+load_priority(gnutls_priority_t *priority, const struct settings *s, char *err,
     size_t size)
 {
 	const char *at = "";
-	int rc;
+	size_t i;
+	int rc = -1;
 
-	rc = gnutls_priority_set_direct(session, priority_of(s), &at);
+	if (s->tls_priority != NULL)
+		rc = gnutls_priority_init(priority, s->tls_priority, &at);
+	else
+		for (i = 0; i < 2 && rc != 0; i++)
+			rc = gnutls_priority_init(priority, priorities[i], &at);
 	if (rc == 0)
 		return 0;
 	return tls_complain(err, size, "tls-priority", at, gnutls_strerror(rc));
+}
+
+static int
+load(struct loaded *to, const struct settings *s, tls_signer *signer,
+    char *err, size_t size)
+{
+	struct loaded new = { .done = true };
+
+	if (load_priority(&new.priority, s, err, size) == -1)
+		return -1;
+	if (certificates_load(&new.certificates, s, signer, err, size) == -1) {
+		gnutls_priority_deinit(new.priority);
+		return -1;
+	}
+	if (to->done) {
+		certificates_forget(&to->certificates);
+		gnutls_priority_deinit(to->priority);
+	}
+	*to = new;
+	explicit_bzero(&new, sizeof(new));
+	return 0;
+}
+
+static int
+tls_load(const struct settings *s, tls_signer *signer, char *err, size_t size)
+{
+	if (load(&loaded, s, signer, err, size) == -1)
+		return -1;
+	loaded.forked = true;
+	return 0;
 }
 
 static int
@@ -83,13 +123,17 @@ start_session(struct tls *t, const struct settings *s, char *err, size_t size)
 {
 	static unsigned char alpn[] = "smtp";
 	gnutls_datum_t protocol = { alpn, sizeof(alpn) - 1 };
+	gnutls_datum_t ticket = { loaded.certificates.ticket_key,
+	    TICKET_KEY_SIZE };
 	int rc;
 
 	rc = gnutls_init(&t->session, GNUTLS_SERVER |
 	    GNUTLS_NO_AUTO_SEND_TICKET | GNUTLS_NO_SIGNAL);
 	if (rc == 0)
+		rc = gnutls_priority_set(t->session, loaded.priority);
+	if (rc == 0)
 		rc = gnutls_credentials_set(t->session,
-		    GNUTLS_CRD_CERTIFICATE, t->credentials);
+		    GNUTLS_CRD_CERTIFICATE, loaded.certificates.credentials);
 	/*
 	 * A client that speaks something else over TLS is led astray: RFC 7301
 	 * section 3.2, and the ALPACA attacks.
@@ -97,19 +141,17 @@ start_session(struct tls *t, const struct settings *s, char *err, size_t size)
 	if (rc == 0)
 		rc = gnutls_alpn_set_protocols(t->session, &protocol, 1,
 		    GNUTLS_ALPN_MANDATORY);
+	if (rc == 0 && loaded.certificates.tickets)
+		rc = gnutls_session_ticket_enable_server(t->session, &ticket);
 	if (rc != 0)
 		return tls_complain(err, size, "tls", "GnuTLS",
 		    gnutls_strerror(rc));
-	if (set_priority(t->session, s, err, size) == -1)
-		return -1;
+	explicit_bzero(loaded.certificates.ticket_key, TICKET_KEY_SIZE);
 	t->client_wanted = s->tls_client_ca != NULL;
 	t->client_required = t->client_wanted && s->tls_client_require;
 	if (t->client_wanted)
 		gnutls_certificate_server_set_request(t->session,
 		    GNUTLS_CERT_REQUEST);
-	if (s->tls_ticket_key != NULL)
-		t->tickets = credentials_tickets(t->session,
-		    s->tls_ticket_key, err, size);
 	return 0;
 }
 
@@ -120,12 +162,11 @@ tls_open(const struct settings *s, char *err, size_t size)
 
 	if (size > 0)
 		err[0] = '\0';
-	if ((t->credentials = credentials_load(s, err, size)) == NULL)
+	if (!loaded.done && load(&loaded, s, NULL, err, size) == -1)
 		return NULL;
 	if (start_session(t, s, err, size) == 0)
 		return t;
 	gnutls_deinit(t->session);
-	gnutls_certificate_free_credentials(t->credentials);
 	memset(t, 0, sizeof(*t));
 	return NULL;
 }
@@ -321,7 +362,8 @@ describe(struct tls *t, struct tls_info *info)
 	    gnutls_ciphersuite_get(t->session));
 	info->cipher = t->cipher;
 	info->verify = t->client_wanted ?
-	    credentials_client(t->session, &t->client) : "none";
+	    certificates_client(t->session, &loaded.certificates,
+	    &t->client) : "none";
 	info->client = strcmp(info->verify, "ok") == 0 ?
 	    t->client.subject : NULL;
 	info->name = info->client != NULL ? t->client.name : NULL;
@@ -355,14 +397,17 @@ refuse_client(struct tls *t, const struct tls_info *info, char *err,
 
 /*
  * What comes now needs the keys of the session only.  The private keys leave
- * the process before it reads what the client has to say.
+ * the process before it reads what the client has to say.  What is a parent's
+ * as well has none in it, and to free it would be to copy it.
  */
 static void
 forget_keys(struct tls *t)
 {
 	gnutls_credentials_clear(t->session);
-	gnutls_certificate_free_credentials(t->credentials);
-	t->credentials = NULL;
+	if (loaded.forked)
+		return;
+	certificates_forget(&loaded.certificates);
+	loaded.done = false;
 }
 
 static int
@@ -386,7 +431,7 @@ tls_handshake(void *arg, ssize_t (*rd)(void *, size_t),
 	describe(t, info);
 	if (t->client_required && info->client == NULL)
 		return refuse_client(t, info, err, size);
-	if (t->tickets && gnutls_protocol_get_version(t->session) ==
+	if (loaded.certificates.tickets && gnutls_protocol_get_version(t->session) ==
 	    GNUTLS_TLS1_3)
 		gnutls_session_ticket_send(t->session, 1, 0);
 	forget_keys(t);
@@ -488,22 +533,21 @@ tls_binding(void *arg, unsigned char *to, size_t size)
 static int
 tls_check(const struct settings *s)
 {
-	gnutls_session_t session;
+	gnutls_priority_t priority;
 	char err[TLS_REASON_MAX];
 	int bad;
 
-	bad = credentials_check(s);
-	if (gnutls_init(&session, GNUTLS_SERVER) != 0)
-		errx(71, "out of memory");
-	if (set_priority(session, s, err, sizeof(err)) == -1) {
+	bad = certificates_check(s);
+	if (load_priority(&priority, s, err, sizeof(err)) == 0)
+		gnutls_priority_deinit(priority);
+	else {
 		warnx("%s", err);
 		bad++;
 	}
-	gnutls_deinit(session);
 	return bad;
 }
 
 const struct tls_module smtpd_tls_module = {
-	tls_open, tls_handshake, tls_read, tls_write, tls_close, tls_binding,
-	tls_check
+	tls_load, tls_open, tls_handshake, tls_read, tls_write, tls_close,
+	tls_binding, tls_check, keys_load, keys_sign
 };

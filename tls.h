@@ -7,32 +7,65 @@
 #ifndef TLS_H
 #define TLS_H
 
+#include <sys/types.h>
+
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
+#include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
 
 #include "smtpd.h"
 
 #define TLS_REASON_MAX	4096	/* with the name of a file in it */
+#define TLS_CHAIN_MAX	16	/* certificates of one file that are used */
+#define TICKET_KEY_SIZE	64	/* GnuTLS derives its keys of a time from it */
+
+/*
+ * Two ways to serve.  A process for one connection calls open(), which loads
+ * what there is to load, and handshake().  A process for many (listen.c):
+ *
+ *	keys process	keys_load(), and for each question sign()
+ *	listener	load(set, signer), before each fork at the latest
+ *	its children	open(), which then loads nothing; handshake(), in
+ *			which the signer is called once, and asks the keys process
+ *
+ * so that private keys are in the keys process alone.  Both loads may be done
+ * again when files have changed: what is not good leaves everything as it was.
+ * A resumed session signs nothing.
+ */
 
 /* Put the reason into err; always -1. */
 int	tls_complain(char *err, size_t, const char *setting, const char *what,
 	    const char *why);
+/* A file's content, to be freed or, if it is secret, wiped; 0 or -1. */
+int	tls_file(const char *setting, const char *path, gnutls_datum_t *,
+	    char *err, size_t);
+void	tls_wipe(gnutls_datum_t *);
 
-/* certificates.c: our certificates and keys, and the client's certificate. */
+/* certificates.c: our certificates, and the client's certificate. */
+
+struct certificates {		/* what the files have in them */
+	gnutls_certificate_credentials_t credentials;
+	time_t		 crl_until;	/* tls-client-crl is good; 0: ever */
+	bool		 tickets;
+	unsigned char	 ticket_key[TICKET_KEY_SIZE];
+};
 
 /*
- * All of tls-cert, tls-key and tls-client-ca, to be given to a session and then
- * freed; NULL if any is no good.  Whether a certificate has expired is the
- * client's to say.
+ * All of tls-cert, tls-key, tls-client-ca, tls-client-crl; 0, or -1 if any is
+ * no good.  A certificate that has expired and a tls-ticket-key that is no good
+ * are logged, and it goes on.  signer: NULL, or who signs instead of tls-key.
  */
-gnutls_certificate_credentials_t
-	credentials_load(const struct settings *, char *err, size_t);
-
-/* Let the session have tickets with the key in this file; false: it can't. */
-bool	credentials_tickets(gnutls_session_t, const char *path, char *err,
-	    size_t);
+int	certificates_load(struct certificates *, const struct settings *,
+	    tls_signer *signer, char *err, size_t);
+void	certificates_forget(struct certificates *);
+/* A file's certificates: ours and its chain; to be freed.  0 or -1. */
+int	certificates_chain(const char *path, gnutls_x509_crt_t *,
+	    unsigned *count, char *err, size_t);
+void	certificates_free(gnutls_x509_crt_t *, unsigned count);
 
 struct tls_client {
 	char	subject[256];	/* printable ASCII, after RFC 4514 */
@@ -46,9 +79,22 @@ struct tls_client {
  * may have expired since.  The session must still have its credentials.
  */
 const char *
-	credentials_client(gnutls_session_t, struct tls_client *);
+	certificates_client(gnutls_session_t, const struct certificates *,
+	    struct tls_client *);
 
 /* -t: what is wrong with the files, on standard error; count of it. */
-int	credentials_check(const struct settings *);
+int	certificates_check(const struct settings *);
+
+/* keys.c: private keys. */
+
+/* The key in a file, which must be the certificate's.  0 or -1. */
+int	keys_read(const char *path, gnutls_x509_crt_t, gnutls_x509_privkey_t *,
+	    char *err, size_t);
+/* Stands for the n-th key, which the signer has; 0 or GnuTLS's error. */
+int	keys_remote(gnutls_privkey_t *, gnutls_x509_crt_t, unsigned n,
+	    tls_signer *signer);
+/* See struct tls_module. */
+int	keys_load(const struct settings *, char *err, size_t);
+ssize_t	keys_sign(const struct tls_sign *, unsigned char *, size_t);
 
 #endif

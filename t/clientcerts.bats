@@ -165,14 +165,16 @@ weak() {
 	logged verify=ok
 }
 
-# revoke CERTIFICATE ... : a list of them in $CRL, of today if $DAY is not set.
+# revoke CERTIFICATE ...: a list of them in $CRL, to be replaced in year $NEXT.
 revoke() {
 	local dir=$BATS_TEST_TMPDIR
 
 	CRL=$dir/crl.pem
 	cat "$@" >"$dir/revoked.pem"
-	printf '%s\n' 'crl_number = 1' "this_update = \"${DAY-2020-01-01}\"" \
-	    "next_update = \"${NEXT-2099-01-01}\"" >"$dir/crl.tmpl"
+	printf '%s\n' 'crl_number = 1' \
+	    'crl_this_update_date = "2020-01-01 00:00:00"' \
+	    "crl_next_update_date = \"${NEXT-2099}-01-01 00:00:00\"" \
+	    >"$dir/crl.tmpl"
 	certtool --generate-crl --load-ca-privkey "$CERTS/ca.key" \
 	    --load-ca-certificate "$CERTS/ca.pem" \
 	    --load-certificate "$dir/revoked.pem" \
@@ -203,7 +205,7 @@ revoke() {
 }
 
 @test "tls-client-crl: an old list is good for nobody, and -t says so" {
-	NEXT=2021-01-01 revoke "$CERTS/ec.pem"
+	NEXT=2021 revoke "$CERTS/ec.pem"
 	implicit "${EC[@]}" "${CA[@]}" -o tls-client-crl="$CRL"
 	quick "${CLIENT[@]}"
 	logged 'verify="revocation list too old"'

@@ -213,8 +213,8 @@ talk() {
 	"$TOOLS/talk" -log "$LOG" "$@"
 }
 
-# Certificates in $CERTS, made once a run: ca.pem; ec and rsa for mx.test,
-# other for other.test; client.  Each .pem has its .key.
+# Certificates in $CERTS, made once a run: ca.pem; ec, rsa and ed (Ed25519) for
+# mx.test, other for other.test; client.  Each .pem has its .key.
 certs() {
 	local lock=$CERTS.lock
 
@@ -234,6 +234,7 @@ make_certs() {
 	    --template "$CERTS/ca.tmpl" --outfile "$CERTS/ca.pem" 2>/dev/null
 	make_cert ec ecdsa mx.test tls_www_server
 	make_cert rsa rsa mx.test tls_www_server
+	make_cert ed ed25519 mx.test tls_www_server
 	make_cert other ecdsa other.test tls_www_server
 	make_cert client ecdsa client.test tls_www_client
 	: >"$CERTS/done"
@@ -244,6 +245,7 @@ make_key() {
 	local strength=(--curve secp256r1)
 
 	[[ $2 != rsa ]] || strength=(--bits 2048)
+	[[ $2 != ed25519 ]] || strength=()
 	certtool --generate-privkey --key-type "$2" "${strength[@]}" \
 	    --outfile "$CERTS/$1.key" 2>/dev/null
 	chmod 600 "$CERTS/$1.key"

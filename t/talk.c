@@ -22,10 +22,11 @@
  *	# text		nothing
  *
  * Options: -tls (from the first octet), -b (one octet a write), -ca file
- * (verify), -cert file, -key file, -sni name, -alpn name, -tls10, -tls11,
- * -tls12 and -tls13 (only that version), -weak (keys and versions of any kind),
- * -session file (resume from it, keep it there), -log file (the command's
- * standard error), -from address (of our end), -wait seconds (20).
+ * (verify), -cert file, -key file, -sni name, -alpn name, -sigalgs list,
+ * -tls10, -tls11, -tls12 and -tls13 (only that version), -weak (keys and
+ * versions of any kind), -session file (resume from it, keep it there),
+ * -log file (the command's standard error), -from address (of our end), -wait
+ * seconds (20).
  *
  * The dialogue is written to standard output.  Exit status 0 if all was as the
  * script has it.
@@ -63,7 +64,8 @@ static struct {
 	bool		 by_octet;
 	bool		 implicit;
 	bool		 weak;
-	const char	*ca, *cert, *key, *sni, *alpn, *session, *log, *from;
+	const char	*ca, *cert, *key, *sni, *alpn, *sigalgs, *session, *log;
+	const char	*from;
 	int		 version;
 	int		 wait;		/* seconds */
 	int		 exit_status;	/* expected of the child; -1: any */
@@ -181,6 +183,8 @@ tls_context(void)
 		fail_tls("SSL_CTX_new");
 	if (t.weak)
 		SSL_CTX_set_security_level(ctx, 0);
+	if (t.sigalgs != NULL && !SSL_CTX_set1_sigalgs_list(ctx, t.sigalgs))
+		fail_tls(t.sigalgs);
 	if (t.version != 0) {
 		SSL_CTX_set_min_proto_version(ctx, t.version);
 		SSL_CTX_set_max_proto_version(ctx, t.version);
@@ -676,6 +680,7 @@ option(const char *name, const char *arg)
 	} options[] = {
 		{ "-ca", &t.ca }, { "-cert", &t.cert }, { "-key", &t.key },
 		{ "-sni", &t.sni }, { "-alpn", &t.alpn },
+		{ "-sigalgs", &t.sigalgs },
 		{ "-session", &t.session }, { "-log", &t.log },
 		{ "-from", &t.from }
 	};

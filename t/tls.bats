@@ -334,6 +334,57 @@ resumed() {
 	[[ $output == *'tls-client-require: want tls-client-ca'* ]]
 }
 
+# Keys in a process of their own.
+
+# apart NAME ...: a server with these certificates of $CERTS, keys elsewhere.
+apart() {
+	local name
+
+	APART=("$TOOLS/keys")
+	for name; do
+		APART+=("$CERTS/$name.pem" "$CERTS/$name.key")
+	done
+}
+
+# signed_apart SIGNATURES [OPTION ...]: a session took so many.
+signed_apart() {
+	printf '%s\n' "< 220 220 $1" '< 221' eof |
+		talk -tls "${@:2}" -- "${APART[@]}" || fail "$*"
+}
+
+@test "another process signs: ECDSA, RSA, both kinds of padding" {
+	local version
+
+	for version in -tls12 -tls13; do
+		apart ec
+		signed_apart 1 $version -ca "$CERTS/ca.pem" -sni mx.test
+		apart rsa
+		signed_apart 1 $version -ca "$CERTS/ca.pem" -sni mx.test
+		signed_apart 1 $version -sigalgs RSA-PSS+SHA512
+		apart ec rsa other
+		signed_apart 1 $version -ca "$CERTS/ca.pem" -sni other.test
+		signed_apart 1 $version -sigalgs RSA-PSS+SHA256
+	done
+	signed_apart 1 -tls12 -sigalgs RSA+SHA256
+}
+
+@test "another process signs: Ed25519" {
+	local version
+
+	apart ed
+	for version in -tls12 -tls13; do
+		signed_apart 1 $version -ca "$CERTS/ca.pem" -sni mx.test
+	done
+}
+
+@test "another process that can't sign, or has another key" {
+	cp "$CERTS/ec.pem" "$BATS_TEST_TMPDIR/ec.pem"
+	cp "$CERTS/other.key" "$BATS_TEST_TMPDIR/ec.key"
+	CERTS=$BATS_TEST_TMPDIR apart ec
+	printf '%s\n' notls | talk -tls -- "${APART[@]}" || true
+	logged 'not the key of the certificate'
+}
+
 # The library is not there until it is needed.
 
 # mapped PID: the process has GnuTLS in its memory, whichever way.

@@ -1,10 +1,10 @@
 /*
  * certificates.c - who is who in TLS: our certificates, the client's.
  *
- * It owns the files that the settings name (certificates, their keys, the
- * authority of clients, the key of the tickets), how they are loaded and what
- * -t says of them, and the verdict on a client's certificate.  It has no state:
- * what it loads is the caller's.
+ * It owns the files that the settings name (certificates, the authority of
+ * clients and what it revoked, the key of the tickets), how they are loaded and
+ * what -t says of them, and the verdict on a client's certificate.  It has no
+ * state: what it loads is the caller's.  Private keys are keys.c's.
  */
 #include <sys/stat.h>
 
@@ -14,14 +14,11 @@
 #include <string.h>
 #include <time.h>
 
+#include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
 #include "tls.h"
-
-#define TICKET_KEY_SIZE	64	/* GnuTLS derives its keys of a time from it */
-#define CHAIN_MAX	16	/* certificates of one file that are used */
-#define KEY_ID_SIZE	20
 
 int
 tls_complain(char *err, size_t size, const char *setting, const char *what,
@@ -31,8 +28,8 @@ tls_complain(char *err, size_t size, const char *setting, const char *what,
 	return -1;
 }
 
-static int
-load_file(const char *setting, const char *path, gnutls_datum_t *data,
+int
+tls_file(const char *setting, const char *path, gnutls_datum_t *data,
     char *err, size_t size)
 {
 	errno = 0;
@@ -42,8 +39,8 @@ load_file(const char *setting, const char *path, gnutls_datum_t *data,
 	    strerror(errno != 0 ? errno : EIO));
 }
 
-static void
-wipe(gnutls_datum_t *data)
+void
+tls_wipe(gnutls_datum_t *data)
 {
 	explicit_bzero(data->data, data->size);
 	gnutls_free(data->data);
@@ -51,23 +48,6 @@ wipe(gnutls_datum_t *data)
 }
 
 /* Ours. */
-
-/*
- * Whether the file of the key is that of another certificate.  This looks at
- * public halves only, so it costs little; GnuTLS's own check signs something,
- * which for RSA takes as long as all the rest of a session.
- */
-static bool
-differ(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key)
-{
-	unsigned char a[KEY_ID_SIZE], b[KEY_ID_SIZE];
-	size_t alen = sizeof(a), blen = sizeof(b);
-
-	return gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA1, a,
-	    &alen) != 0 || gnutls_x509_privkey_get_key_id(key,
-	    GNUTLS_KEYID_USE_SHA1, b, &blen) != 0 || alen != blen ||
-	    memcmp(a, b, alen) != 0;
-}
 
 static const char *
 validity(gnutls_x509_crt_t crt)
@@ -81,14 +61,14 @@ validity(gnutls_x509_crt_t crt)
 	return NULL;
 }
 
-static int
-load_chain(const char *path, gnutls_x509_crt_t *chain, unsigned *count,
+int
+certificates_chain(const char *path, gnutls_x509_crt_t *chain, unsigned *count,
     char *err, size_t size)
 {
 	gnutls_datum_t data;
 	int rc;
 
-	if (load_file("tls-cert", path, &data, err, size) == -1)
+	if (tls_file("tls-cert", path, &data, err, size) == -1)
 		return -1;
 	rc = gnutls_x509_crt_list_import(chain, count, &data,
 	    GNUTLS_X509_FMT_PEM, GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED |
@@ -102,66 +82,83 @@ load_chain(const char *path, gnutls_x509_crt_t *chain, unsigned *count,
 	    gnutls_strerror(rc) : "no certificate in it");
 }
 
-static int
-load_key(const char *path, gnutls_x509_privkey_t *key, char *err, size_t size)
-{
-	gnutls_datum_t data;
-	int rc;
-
-	if (load_file("tls-key", path, &data, err, size) == -1)
-		return -1;
-	if ((rc = gnutls_x509_privkey_init(key)) == 0) {
-		rc = gnutls_x509_privkey_import2(*key, &data,
-		    GNUTLS_X509_FMT_PEM, NULL, 0);
-		if (rc != 0)
-			gnutls_x509_privkey_deinit(*key);
-	}
-	wipe(&data);
-	if (rc != 0)
-		return tls_complain(err, size, "tls-key", path,
-		    gnutls_strerror(rc));
-	return 0;
-}
-
-static void
-free_chain(gnutls_x509_crt_t *chain, unsigned count)
+void
+certificates_free(gnutls_x509_crt_t *chain, unsigned count)
 {
 	while (count > 0)
 		gnutls_x509_crt_deinit(chain[--count]);
 }
 
-/* One certificate with its chain, and its key.  valid: it must be so today. */
+/* With the key's file; 0, or -1 with the reason in err. */
 static int
-load_pair(gnutls_certificate_credentials_t credentials, const char *cert,
-    const char *key_file, bool valid, char *err, size_t size)
+set_own(gnutls_certificate_credentials_t credentials, gnutls_x509_crt_t *chain,
+    unsigned count, const char *path, char *err, size_t size)
 {
-	gnutls_x509_crt_t chain[CHAIN_MAX];
 	gnutls_x509_privkey_t key;
-	const char *why = NULL;
-	unsigned count = CHAIN_MAX;
 	int rc;
 
-	if (load_chain(cert, chain, &count, err, size) == -1)
+	if (keys_read(path, chain[0], &key, err, size) == -1)
 		return -1;
-	if (load_key(key_file, &key, err, size) == -1) {
-		free_chain(chain, count);
-		return -1;
-	}
-	if (differ(chain[0], key))
-		rc = GNUTLS_E_CERTIFICATE_KEY_MISMATCH;
-	else
-		rc = gnutls_certificate_set_x509_key(credentials, chain,
-		    (int)count, key);
-	if (valid)
-		why = validity(chain[0]);
+	rc = gnutls_certificate_set_x509_key(credentials, chain, (int)count,
+	    key);
 	gnutls_x509_privkey_deinit(key);
-	free_chain(chain, count);
-	if (rc == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
-		return tls_complain(err, size, "tls-key", key_file,
-		    "not the key of the certificate");
-	if (rc < 0)
-		why = gnutls_strerror(rc);
-	return why == NULL ? 0 : tls_complain(err, size, "tls-cert", cert, why);
+	return rc >= 0 ? 0 : tls_complain(err, size, "tls-key", path,
+	    gnutls_strerror(rc));
+}
+
+/* The signer has the n-th key; 0 or GnuTLS's error, which is never -1. */
+static int
+set_remote(gnutls_certificate_credentials_t credentials,
+    gnutls_x509_crt_t *chain, unsigned count, unsigned n, tls_signer *signer)
+{
+	gnutls_pcert_st certs[TLS_CHAIN_MAX];
+	gnutls_privkey_t key;
+	unsigned done;
+	int rc = 0;
+
+	for (done = 0; done < count; done++)
+		if ((rc = gnutls_pcert_import_x509(&certs[done], chain[done],
+		    0)) < 0)
+			break;
+	if (rc >= 0 && (rc = keys_remote(&key, chain[0], n, signer)) >= 0) {
+		/* All of it is the credentials' then. */
+		rc = gnutls_certificate_set_key(credentials, NULL, 0, certs,
+		    (int)count, key);
+		if (rc >= 0)
+			return 0;
+		gnutls_privkey_deinit(key);
+	}
+	while (done > 0)
+		gnutls_pcert_deinit(&certs[--done]);
+	return rc;
+}
+
+/*
+ * The n-th certificate with its chain, and its key, unless a signer has that.
+ * fault: what is wrong with it today, though it can be used; or NULL.
+ */
+static int
+load_pair(gnutls_certificate_credentials_t credentials,
+    const struct settings *s, unsigned n, tls_signer *signer,
+    const char **fault, char *err, size_t size)
+{
+	gnutls_x509_crt_t chain[TLS_CHAIN_MAX];
+	unsigned count = TLS_CHAIN_MAX;
+	int rc;
+
+	if (certificates_chain(s->tls_cert[n], chain, &count, err, size) == -1)
+		return -1;
+	if (signer != NULL)
+		rc = set_remote(credentials, chain, count, n, signer);
+	else
+		rc = set_own(credentials, chain, count, s->tls_key[n], err,
+		    size);
+	*fault = validity(chain[0]);
+	certificates_free(chain, count);
+	if (rc < -1)
+		return tls_complain(err, size, "tls-cert", s->tls_cert[n],
+		    gnutls_strerror(rc));
+	return rc;
 }
 
 static int
@@ -171,7 +168,7 @@ load_client_ca(gnutls_certificate_credentials_t credentials, const char *path,
 	gnutls_datum_t data;
 	int rc;
 
-	if (load_file("tls-client-ca", path, &data, err, size) == -1)
+	if (tls_file("tls-client-ca", path, &data, err, size) == -1)
 		return -1;
 	rc = gnutls_certificate_set_x509_trust_mem(credentials, &data,
 	    GNUTLS_X509_FMT_PEM);
@@ -182,18 +179,41 @@ load_client_ca(gnutls_certificate_credentials_t credentials, const char *path,
 	    gnutls_strerror(rc) : "no certificate in it");
 }
 
-/* One list for each authority; one that is too old revokes everybody. */
+/* When the first of the lists must have been replaced by the next. */
+static time_t
+overdue(const gnutls_datum_t *data)
+{
+	gnutls_x509_crl_t *lists;
+	time_t next, first = 0;
+	unsigned i, count = 0;
+
+	if (gnutls_x509_crl_list_import2(&lists, &count, data,
+	    GNUTLS_X509_FMT_PEM, 0) < 0)
+		return 0;
+	for (i = 0; i < count; i++) {
+		next = gnutls_x509_crl_get_next_update(lists[i]);
+		if (next != (time_t)-1 && (first == 0 || next < first))
+			first = next;
+		gnutls_x509_crl_deinit(lists[i]);
+	}
+	if (count > 0)
+		gnutls_free(lists);
+	return first;
+}
+
+/* One list or several, each of an authority in tls-client-ca. */
 static int
-load_client_crl(gnutls_certificate_credentials_t credentials, const char *path,
-    char *err, size_t size)
+load_client_crl(struct certificates *c, const char *path, char *err,
+    size_t size)
 {
 	gnutls_datum_t data;
 	int rc;
 
-	if (load_file("tls-client-crl", path, &data, err, size) == -1)
+	if (tls_file("tls-client-crl", path, &data, err, size) == -1)
 		return -1;
-	rc = gnutls_certificate_set_x509_crl_mem(credentials, &data,
+	rc = gnutls_certificate_set_x509_crl_mem(c->credentials, &data,
 	    GNUTLS_X509_FMT_PEM);
+	c->crl_until = overdue(&data);
 	gnutls_free(data.data);
 	if (rc > 0)
 		return 0;
@@ -203,77 +223,100 @@ load_client_crl(gnutls_certificate_credentials_t credentials, const char *path,
 
 /* How clients are verified. */
 static int
-load_clients(gnutls_certificate_credentials_t credentials,
-    const struct settings *s, char *err, size_t size)
+load_clients(struct certificates *c, const struct settings *s, char *err,
+    size_t size)
 {
-	gnutls_certificate_set_verify_flags(credentials,
+	gnutls_certificate_set_verify_flags(c->credentials,
 	    GNUTLS_PROFILE_TO_VFLAGS(GNUTLS_PROFILE_MEDIUM));
 	if (s->tls_client_ca == NULL)
 		return 0;
-	if (load_client_ca(credentials, s->tls_client_ca, err, size) == -1)
+	if (load_client_ca(c->credentials, s->tls_client_ca, err, size) == -1)
 		return -1;
 	if (s->tls_client_crl == NULL)
 		return 0;
-	return load_client_crl(credentials, s->tls_client_crl, err, size);
+	return load_client_crl(c, s->tls_client_crl, err, size);
 }
 
 static int
-load_all(gnutls_certificate_credentials_t credentials,
-    const struct settings *s, char *err, size_t size)
+load_ours(struct certificates *c, const struct settings *s, tls_signer *signer,
+    char *err, size_t size)
 {
-	size_t i;
+	const char *why;
+	unsigned i;
 
-	for (i = 0; i < TLS_CERTS_MAX && s->tls_cert[i] != NULL; i++)
-		if (load_pair(credentials, s->tls_cert[i], s->tls_key[i],
-		    false, err, size) == -1)
+	for (i = 0; i < TLS_CERTS_MAX && s->tls_cert[i] != NULL; i++) {
+		if (load_pair(c->credentials, s, i, signer, &why, err,
+		    size) == -1)
 			return -1;
-	return load_clients(credentials, s, err, size);
+		/* It is for the client to refuse it, and for us to tell. */
+		if (why != NULL) {
+			tls_complain(err, size, "tls-cert", s->tls_cert[i],
+			    why);
+			log_error(0, "tls", err);
+		}
+	}
+	return 0;
 }
 
-gnutls_certificate_credentials_t
-credentials_load(const struct settings *s, char *err, size_t size)
+static int
+allocate(struct certificates *c, char *err, size_t size)
 {
-	gnutls_certificate_credentials_t credentials;
 	int rc;
 
-	rc = gnutls_certificate_allocate_credentials(&credentials);
-	if (rc != 0) {
-		tls_complain(err, size, "tls", "GnuTLS", gnutls_strerror(rc));
-		return NULL;
-	}
-	gnutls_certificate_set_flags(credentials,
-	    GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
-	if (load_all(credentials, s, err, size) == 0)
-		return credentials;
-	gnutls_certificate_free_credentials(credentials);
-	return NULL;
+	memset(c, 0, sizeof(*c));
+	rc = gnutls_certificate_allocate_credentials(&c->credentials);
+	if (rc < 0)
+		return tls_complain(err, size, "tls", "GnuTLS",
+		    gnutls_strerror(rc));
+	return 0;
 }
 
-/* The key of the tickets; to be wiped. */
 static int
-load_ticket_key(const char *path, gnutls_datum_t *data, char *err, size_t size)
-{
-	if (load_file("tls-ticket-key", path, data, err, size) == -1)
-		return -1;
-	if (data->size == TICKET_KEY_SIZE)
-		return 0;
-	wipe(data);
-	return tls_complain(err, size, "tls-ticket-key", path,
-	    "not 64 octets long");
-}
-
-bool
-credentials_tickets(gnutls_session_t session, const char *path, char *err,
+load_ticket_key(struct certificates *c, const char *path, char *err,
     size_t size)
 {
 	gnutls_datum_t data;
-	int rc;
+	bool right;
 
-	if (load_ticket_key(path, &data, err, size) == -1)
-		return false;
-	rc = gnutls_session_ticket_enable_server(session, &data);
-	wipe(&data);
-	return rc == 0;
+	if (tls_file("tls-ticket-key", path, &data, err, size) == -1)
+		return -1;
+	if ((right = data.size == sizeof(c->ticket_key)))
+		memcpy(c->ticket_key, data.data, data.size);
+	tls_wipe(&data);
+	return right ? 0 : tls_complain(err, size, "tls-ticket-key", path,
+	    "not 64 octets long");
+}
+
+void
+certificates_forget(struct certificates *c)
+{
+	if (c->credentials != NULL)
+		gnutls_certificate_free_credentials(c->credentials);
+	c->credentials = NULL;
+	explicit_bzero(c->ticket_key, sizeof(c->ticket_key));
+}
+
+int
+certificates_load(struct certificates *c, const struct settings *s,
+    tls_signer *signer, char *err, size_t size)
+{
+	if (allocate(c, err, size) == -1)
+		return -1;
+	/* keys_read() did what -t does at length. */
+	gnutls_certificate_set_flags(c->credentials,
+	    GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
+	if (load_ours(c, s, signer, err, size) == -1 ||
+	    load_clients(c, s, err, size) == -1) {
+		certificates_forget(c);
+		return -1;
+	}
+	if (s->tls_ticket_key != NULL) {
+		c->tickets = load_ticket_key(c, s->tls_ticket_key, err,
+		    size) == 0;
+		if (!c->tickets)
+			log_error(0, "tls", err);
+	}
+	return 0;
 }
 
 /* The client's. */
@@ -290,10 +333,6 @@ static const struct {
 	{ GNUTLS_CERT_EXPIRED,			"expired" },
 	{ GNUTLS_CERT_NOT_ACTIVATED,		"not valid yet" },
 	{ GNUTLS_CERT_PURPOSE_MISMATCH,		"not for clients" },
-	{ GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED,
-	    "revocation list too old" },
-	{ GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE,
-	    "revocation list of the future" },
 };
 
 static const char *
@@ -368,7 +407,8 @@ get_subject(struct tls_client *c, const gnutls_datum_t *peer)
 }
 
 const char *
-credentials_client(gnutls_session_t session, struct tls_client *c)
+certificates_client(gnutls_session_t session, const struct certificates *our,
+    struct tls_client *c)
 {
 	static unsigned char purpose[] = GNUTLS_KP_TLS_WWW_CLIENT;
 	gnutls_typed_vdata_st data = { GNUTLS_DT_KEY_PURPOSE_OID, purpose,
@@ -385,6 +425,9 @@ credentials_client(gnutls_session_t session, struct tls_client *c)
 		return gnutls_strerror(rc);
 	if (status != 0)
 		return fault(status);
+	/* GnuTLS looks at numbers only. */
+	if (our->crl_until != 0 && our->crl_until < time(NULL))
+		return "revocation list too old";
 	return get_subject(c, peer) == 0 ? "ok" : "subject too long";
 }
 
@@ -411,66 +454,50 @@ check_result(int rc, const char *err)
 }
 
 static int
-check_ticket_key(const char *path)
+check_pair(struct certificates *c, const struct settings *s, unsigned n)
 {
-	gnutls_datum_t data;
+	const char *why;
+	char err[TLS_REASON_MAX];
+	int bad;
+
+	bad = check_result(load_pair(c->credentials, s, n, NULL, &why, err,
+	    sizeof(err)), err);
+	if (bad == 0 && why != NULL) {
+		warnx("tls-cert: %s: %s", s->tls_cert[n], why);
+		bad++;
+	}
+	return bad + check_private("tls-key", s->tls_key[n]);
+}
+
+static int
+check_ticket_key(struct certificates *c, const char *path)
+{
 	char err[TLS_REASON_MAX];
 
-	if (load_ticket_key(path, &data, err, sizeof(err)) == -1)
+	if (load_ticket_key(c, path, err, sizeof(err)) == -1)
 		return check_result(-1, err);
-	wipe(&data);
 	return check_private("tls-ticket-key", path);
 }
 
-/* A list whose next one is overdue makes every certificate a bad one. */
-static int
-check_client_crl(const char *path)
-{
-	gnutls_x509_crl_t *lists;
-	gnutls_datum_t data;
-	char err[TLS_REASON_MAX];
-	time_t now = time(NULL), next;
-	unsigned i, count = 0;
-	int bad = 0;
-
-	if (load_file("tls-client-crl", path, &data, err, sizeof(err)) == -1)
-		return 0;	/* load_clients() has said so */
-	if (gnutls_x509_crl_list_import2(&lists, &count, &data,
-	    GNUTLS_X509_FMT_PEM, 0) < 0)
-		count = 0;
-	for (i = 0; i < count; i++) {
-		next = gnutls_x509_crl_get_next_update(lists[i]);
-		bad |= next != (time_t)-1 && next < now;
-		gnutls_x509_crl_deinit(lists[i]);
-	}
-	if (count > 0)
-		gnutls_free(lists);
-	gnutls_free(data.data);
-	if (bad)
-		warnx("tls-client-crl: %s: too old", path);
-	return bad;
-}
-
 int
-credentials_check(const struct settings *s)
+certificates_check(const struct settings *s)
 {
-	gnutls_certificate_credentials_t scratch;
+	struct certificates scratch;
 	char err[TLS_REASON_MAX];
-	size_t i;
+	unsigned i;
 	int bad = 0;
 
-	if (gnutls_certificate_allocate_credentials(&scratch) != 0)
-		errx(71, "out of memory");
-	for (i = 0; i < TLS_CERTS_MAX && s->tls_cert[i] != NULL; i++) {
-		bad += check_result(load_pair(scratch, s->tls_cert[i],
-		    s->tls_key[i], true, err, sizeof(err)), err);
-		bad += check_private("tls-key", s->tls_key[i]);
+	if (allocate(&scratch, err, sizeof(err)) == -1)
+		errx(71, "%s", err);
+	for (i = 0; i < TLS_CERTS_MAX && s->tls_cert[i] != NULL; i++)
+		bad += check_pair(&scratch, s, i);
+	bad += check_result(load_clients(&scratch, s, err, sizeof(err)), err);
+	if (scratch.crl_until != 0 && scratch.crl_until < time(NULL)) {
+		warnx("tls-client-crl: %s: too old", s->tls_client_crl);
+		bad++;
 	}
-	bad += check_result(load_clients(scratch, s, err, sizeof(err)), err);
-	gnutls_certificate_free_credentials(scratch);
-	if (s->tls_client_crl != NULL)
-		bad += check_client_crl(s->tls_client_crl);
 	if (s->tls_ticket_key != NULL)
-		bad += check_ticket_key(s->tls_ticket_key);
+		bad += check_ticket_key(&scratch, s->tls_ticket_key);
+	certificates_forget(&scratch);
 	return bad;
 }

@@ -299,7 +299,7 @@ fuzz-parsers:
 	    build/fuzz/parsers.corpus
 
 build/fuzz/parsers: fuzz/parsers.c $(filter-out filter/milter%,$(wildcard filter/*.c)) proxy.c \
-    session/address.c strlist.c smtpd.h session/address.h Makefile
+    $(ENGINE) strlist.c smtpd.h session.h session/address.h Makefile
 	@mkdir -p $(@D)
 	clang -std=gnu11 -D_GNU_SOURCE -O1 -g \
 	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
@@ -315,7 +315,7 @@ fuzz-milter:
 	    build/fuzz/milter.corpus
 
 build/fuzz/milter: fuzz/milter.c filter/milter_packet.c \
-    filter/milter_header.c filter/milter.h session/address.c Makefile
+    filter/milter_header.c filter/milter.h $(ENGINE) Makefile
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=all $(BSD_CFLAGS) -I. -o $@ \

@@ -78,9 +78,9 @@ static const struct outcome {
 	const char	*reason;
 	bool		 slow;
 } outcomes[] = {
-	[AUTH_RIGHT] = { { SESSION_ACCEPT, 0, NULL, NULL },
+	[AUTH_RIGHT] = { { .kind = SESSION_ACCEPT },
 	    "ok", NULL, false },
-	[AUTH_CONTINUE] = { { SESSION_CHALLENGE, 0, NULL, NULL },
+	[AUTH_CONTINUE] = { { .kind = SESSION_CHALLENGE },
 	    NULL, NULL, false },
 	[AUTH_WRONG] = { { SESSION_REFUSE, 535, "5.7.8",
 	    "Wrong user name or password" },
@@ -201,6 +201,7 @@ static struct session_verdict
 step(struct connection *conn, struct session_sasl *sasl)
 {
 	const struct outcome *outcome;
+	struct session_counters counters;
 	enum auth_result result = AUTH_MALFORMED;
 	const char *any;
 	size_t i;
@@ -228,8 +229,9 @@ step(struct connection *conn, struct session_sasl *sasl)
 	    "addr", conn->addr, "port", given(conn->port), "any", any,
 	    "reason", outcome->reason, NULL);
 	end();
+	session_counters(&conn->session, &counters);
 	if (outcome->slow)
-		delay(conn->session.auth_failures);
+		delay(counters.auth_failures);
 	return outcome->verdict;
 }
 

@@ -47,7 +47,7 @@ static struct {
 static char	 buffer[BUFFER_SIZE];
 
 static const struct session_verdict accepted = {
-	SESSION_ACCEPT, 0, NULL, NULL
+	.kind = SESSION_ACCEPT
 };
 
 static const struct session_verdict nowhere = {
@@ -268,7 +268,6 @@ commit_for(struct connection *c, unsigned number)
 static struct session_verdict
 commit_for_all(struct connection *c)
 {
-	static char text[SESSION_TEXT_MAX + 1], status[12];
 	struct session_verdict v, worst = accepted;
 	unsigned i;
 
@@ -276,15 +275,8 @@ commit_for_all(struct connection *c)
 		v = commit_for(c, i);
 		if (v.kind == SESSION_REFUSE && v.code < 500)
 			return v;
-		if (worst.kind == SESSION_REFUSE)
-			continue;
-		/* The next run has its own strings in the same place. */
-		worst = v;
-		strlcpy(text, v.text != NULL ? v.text : "", sizeof(text));
-		strlcpy(status, v.status != NULL ? v.status : "",
-		    sizeof(status));
-		worst.text = text[0] != '\0' ? text : NULL;
-		worst.status = status[0] != '\0' ? status : NULL;
+		if (worst.kind != SESSION_REFUSE)
+			worst = v;
 	}
 	return worst;
 }

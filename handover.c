@@ -135,10 +135,11 @@ or_dash(const char *text)
 void
 handover_starttls(const struct connection *c)
 {
-	struct session_counters n = session_counters(&c->session);
+	struct session_counters n;
 	char state[1024];
 	int len;
 
+	session_counters(&c->session, &n);
 	len = snprintf(state, sizeof(state),
 	    "%s %s %s %s %s %lld %u %u %u %u %u %u %s", c->id, c->addr,
 	    or_dash(c->port), or_dash(c->server_addr),

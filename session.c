@@ -9,35 +9,89 @@
 
 #include "session/engine.h"
 
-const struct session_verdict engine_accept = { .kind = SESSION_ACCEPT };
-
 bool
 engine_over(unsigned count, unsigned limit)
 {
 	return limit != 0 && count > limit;
 }
 
+const char *
+engine_name(const struct session *s)
+{
+	return s->config->hostname != NULL ? s->config->hostname : "localhost";
+}
+
+bool
+engine_muted(const struct session *s)
+{
+	return s->closing == SESSION_HANGUP || s->closing == SESSION_SHUTDOWN;
+}
+
+static void
+undecided(struct session_verdict *v)
+{
+	v->kind = SESSION_UNDECIDED;
+	v->code = 0;
+	v->status[0] = v->text[0] = '\0';
+}
+
+bool
+engine_enter(struct session *s, bool hook, struct engine_question *q)
+{
+	undecided(&q->verdict);
+	if (!hook || engine_muted(s)) {
+		q->verdict.kind = SESSION_ACCEPT;
+		return false;
+	}
+	q->early.kind = SESSION_LATER;
+	s->early = &q->early;
+	s->in_hook = true;
+	return true;
+}
+
+void
+engine_leave(struct session *s, struct engine_question *q)
+{
+	s->in_hook = false;
+	s->early = NULL;
+	if (q->verdict.kind == SESSION_LATER)
+		q->verdict = q->early;
+}
+
 void
 engine_event(struct session *s, enum session_event event, const char *why)
 {
-	if (s->hooks->event != NULL)
-		s->hooks->event(s->arg, event, why);
+	if (!engine_muted(s))
+		engine_tell(s, event, event, why);
+}
+
+const char *
+engine_mechanisms(struct session *s)
+{
+	const char *names = NULL;
+
+	if (s->hooks->mechanisms != NULL && !engine_muted(s)) {
+		s->in_hook = true;
+		names = s->hooks->mechanisms(s->arg);
+		s->in_hook = false;
+	}
+	return names != NULL ? names : "";
 }
 
 /* All that a transaction is goes in one assignment, wherever it ends. */
 void
 engine_end_transaction(struct session *s)
 {
-	if (s->tx.mail && s->hooks->reset != NULL)
-		s->hooks->reset(s->arg);
+	if (s->tx.mail)
+		engine_tell(s, reset);
 	s->tx = (struct session_transaction){ 0 };
 }
 
 static void
 end_exchange(struct session *s)
 {
-	if (*s->mechanism != '\0' && s->hooks->auth_end != NULL)
-		s->hooks->auth_end(s->arg);
+	if (*s->mechanism != '\0')
+		engine_tell(s, auth_end);
 	*s->mechanism = '\0';
 }
 
@@ -54,56 +108,108 @@ wipe(char *p, size_t n)
 void
 engine_close(struct session *s)
 {
+	s->closing = SESSION_LAST_WORDS;
 	s->pending = ASK_NOTHING;
 	end_exchange(s);
 	engine_end_transaction(s);
-	s->state = STATE_CLOSED;
-	wipe(s->line, s->line_len);
+	s->state = SESSION_STATE_CLOSED;
+	if (s->line_len > 0)
+		wipe(s->buffers->line, s->line_len);
 	s->line_len = 0;
 }
 
+/* What a hook asked for is done when the call that it came in is over. */
 static void
-init(struct session *s, const struct session_config *config,
-    const struct session_hooks *hooks, void *arg)
+settle(struct session *s)
 {
-	/* Not the buffers: their pages are not to be touched until needed. */
-	memset(s, 0, offsetof(struct session, out));
-	s->config = config;
-	s->hooks = hooks;
-	s->arg = arg;
+	enum session_closing how = s->closing;
+
+	if (!engine_muted(s) || s->state == SESSION_STATE_CLOSED)
+		return;
+	s->closing = SESSION_LAST_WORDS;
+	if (how == SESSION_SHUTDOWN)
+		reply_goodbye(s, s->last_status, s->last_text);
+	engine_close(s);
+}
+
+/* False: config or hooks lack members that we would read. */
+static bool
+init(struct session *s, struct session_buffers *buffers,
+    const struct session_config *config, const struct session_hooks *hooks,
+    void *arg)
+{
+	*s = (struct session){ .config = config, .hooks = hooks, .arg = arg,
+	    .buffers = buffers };
+	if (config->size >= sizeof(*config) && hooks->size >= sizeof(*hooks))
+		return true;
+	s->state = SESSION_STATE_CLOSED;
+	return false;
 }
 
 void
-session_init(struct session *s, const struct session_config *config,
-    const struct session_hooks *hooks, void *arg)
+engine_connect(struct session *s)
 {
-	init(s, config, hooks, arg);
-	reply(s, config->lmtp ? R_BANNER_LMTP : R_BANNER);
+	engine_ask(s, ASK_CONNECT, connect);
 }
 
-struct session_counters
-session_counters(const struct session *s)
+void
+session_init(struct session *s, struct session_buffers *buffers,
+    const struct session_config *config, const struct session_hooks *hooks,
+    void *arg)
 {
-	return (struct session_counters){ s->messages, s->errors, s->junk,
+	if (init(s, buffers, config, hooks, arg))
+		engine_connect(s);
+	settle(s);
+}
+
+void
+session_counters(const struct session *s, struct session_counters *n)
+{
+	*n = (struct session_counters){ s->messages, s->errors, s->junk,
 	    s->auth_failures };
 }
 
-void
-session_resume(struct session *s, const struct session_config *config,
-    const struct session_hooks *hooks, void *arg, const char *helo,
-    const struct session_counters *n)
+/* What is too long is cut. */
+static void
+copy(char *to, const char *from, size_t size)
 {
-	size_t len = strnlen(helo, SESSION_NAME_MAX);
+	size_t n = from != NULL ? strnlen(from, size - 1) : 0;
 
-	init(s, config, hooks, arg);
+	if (n > 0)
+		memcpy(to, from, n);
+	to[n] = '\0';
+}
+
+void
+session_resume(struct session *s, struct session_buffers *buffers,
+    const struct session_config *config, const struct session_hooks *hooks,
+    void *arg, const char *helo, const struct session_counters *n)
+{
+	if (!init(s, buffers, config, hooks, arg))
+		return;
 	s->messages = n->messages;
 	s->errors = n->errors;
 	s->junk = n->junk;
 	s->auth_failures = n->auth_failures;
-	memcpy(s->helo, helo, len);
-	s->helo[len] = '\0';
-	s->greeted = s->esmtp = true;
-	engine_ask(s, ASK_STARTTLS, engine_hook(s, starttls));
+	copy(s->helo, helo, sizeof(s->helo));
+	s->begun = s->greeted = s->esmtp = true;
+	engine_ask(s, ASK_STARTTLS, starttls);
+	settle(s);
+}
+
+bool
+session_idle(const struct session *s)
+{
+	/* The name of a pending HELO is where its line was. */
+	return s->out_len == 0 && s->line_len == 0 && s->pending != ASK_HELO &&
+	    !s->in_hook;
+}
+
+void
+session_lend(struct session *s, struct session_buffers *buffers)
+{
+	if (session_idle(s))
+		s->buffers = buffers;
 }
 
 /* Can it be announced?  RFC 9422 section 4 has six digits at most. */
@@ -120,11 +226,11 @@ is_complete(const struct session *s, unsigned extension)
 	unsigned all = s->config->extensions;
 
 	switch (extension) {
-	case SESSION_BINARYMIME:
-		return all & SESSION_CHUNKING && all & SESSION_8BITMIME;
-	case SESSION_SMTPUTF8:
-		return all & SESSION_8BITMIME;	/* RFC 6531 section 3.1 */
-	case SESSION_LIMITS:
+	case SESSION_EXT_BINARYMIME:
+		return all & SESSION_EXT_CHUNKING && all & SESSION_EXT_8BITMIME;
+	case SESSION_EXT_SMTPUTF8:
+		return all & SESSION_EXT_8BITMIME;	/* RFC 6531 section 3.1 */
+	case SESSION_EXT_LIMITS:
 		return engine_limit(s->config->max_recipients) ||
 		    engine_limit(s->config->max_messages);
 	}
@@ -136,50 +242,95 @@ is_complete(const struct session *s, unsigned extension)
  * nothing is announced, so nothing accepted, after HELO).
  */
 enum reply
-engine_refuses(const struct session *s, unsigned extension)
+engine_refuses(struct session *s, unsigned extension)
 {
-	bool verb = extension & (SESSION_STARTTLS | SESSION_AUTH);
+	bool verb = extension & (SESSION_EXT_STARTTLS | SESSION_EXT_AUTH);
 
-	if (extension == SESSION_STARTTLS && s->tls)
+	if (extension == SESSION_EXT_STARTTLS && s->tls)
 		return R_TLS_ALREADY;
 	if (!(s->config->extensions & extension) || !is_complete(s, extension))
 		return R_NOT_OFFERED;
 	if (!s->esmtp)
 		return verb ? R_EHLO_FIRST : R_NOT_OFFERED;
-	return extension == SESSION_AUTH ? sasl_refuses(s) : R_NONE;
+	return extension == SESSION_EXT_AUTH ? sasl_refuses(s) : R_NONE;
 }
 
 bool
-engine_offers(const struct session *s, unsigned extension)
+engine_offers(struct session *s, unsigned extension)
 {
 	return engine_refuses(s, extension) == R_NONE;
 }
 
+/* The strings of a verdict may have come from anywhere. */
 void
-engine_ask(struct session *s, enum question what, struct session_verdict v)
+engine_decide(struct session *s, enum question what, struct session_verdict *v)
 {
-	if (v.kind == SESSION_LATER) {
-		s->pending = what;
+	v->status[sizeof(v->status) - 1] = '\0';
+	v->text[sizeof(v->text) - 1] = '\0';
+	if (engine_muted(s))
 		return;
-	}
-	if (what == ASK_END)
-		data_answered(s, &v);
+	if (v->kind == SESSION_LATER)
+		s->pending = (int)what;
+	else if (what == ASK_END)
+		data_answered(s, v);
 	else if (what == ASK_AUTH)
-		sasl_answered(s, &v);
+		sasl_answered(s, v);
 	else
-		command_answered(s, what, &v);
+		command_answered(s, what, v);
 }
 
 void
-session_answer(struct session *s, struct session_verdict v)
+session_answer(struct session *s, const struct session_verdict *answer)
 {
 	enum question what = (enum question)s->pending;
+	struct session_verdict v = *answer;
 
-	if (what == ASK_NOTHING || v.kind == SESSION_LATER)
+	if (s->early != NULL && s->early->kind == SESSION_LATER)
+		*s->early = v;
+	if (s->in_hook || what == ASK_NOTHING || v.kind == SESSION_LATER)
 		return;
 	s->pending = ASK_NOTHING;
-	engine_ask(s, what, v);
+	engine_decide(s, what, &v);
 	data_finish(s);
+	settle(s);
+}
+
+void
+session_challenge(struct session *s, const unsigned char *p, size_t len)
+{
+	struct session_sasl *x = s->exchange;
+
+	if (len > SESSION_CHALLENGE_MAX)
+		return;
+	if (x != NULL && s->early->kind == SESSION_LATER) {
+		s->early->kind = SESSION_CHALLENGE;
+		memcpy(x->challenge, p, len);
+		x->challenge_len = len;
+	}
+	if (s->in_hook || s->pending != ASK_AUTH)
+		return;
+	s->pending = ASK_NOTHING;
+	sasl_challenge(s, p, len);
+	settle(s);
+}
+
+void
+session_accept(struct session_verdict *v, const char *text)
+{
+	undecided(v);
+	v->kind = SESSION_ACCEPT;
+	copy(v->text, text, sizeof(v->text));
+}
+
+void
+session_refuse(struct session_verdict *v, int code, const char *status,
+    const char *text)
+{
+	undecided(v);
+	v->kind = SESSION_REFUSE;
+	v->code = code;
+	copy(v->status, status, sizeof(v->status));
+	copy(v->text, text, sizeof(v->text));
 }
 
 /* Is the line at hand an answer to a 334, or does it begin with AUTH? */
@@ -189,10 +340,10 @@ is_auth(const struct session *s)
 	static const char verb[] = "auth ";
 	size_t i;
 
-	if (s->state == STATE_SASL)
+	if (s->state == SESSION_STATE_SASL)
 		return true;
 	for (i = 0; i < sizeof(verb) - 1; i++)
-		if (i == s->line_len || (s->line[i] | 0x20) != verb[i])
+		if (i == s->line_len || (s->buffers->line[i] | 0x20) != verb[i])
 			return false;
 	return true;
 }
@@ -209,16 +360,16 @@ whole_line(struct session *s)
 {
 	size_t len = s->line_len;
 
-	s->secret = is_auth(s);
-	s->line[len] = '\0';
+	s->line_secret = is_auth(s);
+	s->buffers->line[len] = '\0';
 	s->line_len = 0;
 	s->cr = false;
-	if (s->state == STATE_SASL)
-		sasl_line(s, s->line, len);
+	if (s->state == SESSION_STATE_SASL)
+		sasl_line(s, s->buffers->line, len);
 	else
-		command_line(s, s->line);
-	if (s->secret)
-		wipe(s->line, len);
+		command_line(s, s->buffers->line);
+	if (s->line_secret)
+		wipe(s->buffers->line, len);
 }
 
 /*
@@ -229,11 +380,11 @@ whole_line(struct session *s)
 static void
 bad_line(struct session *s, enum reply why)
 {
-	s->eating = s->secret = true;
-	wipe(s->line, s->line_len);
-	if (s->state == STATE_SASL) {
+	s->eating = s->line_secret = true;
+	wipe(s->buffers->line, s->line_len);
+	if (s->state == SESSION_STATE_SASL) {
 		end_exchange(s);
-		s->state = STATE_COMMAND;
+		s->state = SESSION_STATE_COMMAND;
 		if (why == R_LINE_TOO_LONG)
 			why = R_AUTH_LINE;	/* RFC 4954 section 4 */
 	}
@@ -261,7 +412,7 @@ line_octet(struct session *s, char c)
 	else if (s->line_len >= line_limit(s) - 2)
 		bad_line(s, R_LINE_TOO_LONG);
 	else
-		s->line[s->line_len++] = c;
+		s->buffers->line[s->line_len++] = c;
 }
 
 static size_t
@@ -275,8 +426,8 @@ line_input(struct session *s, const char *p, size_t n)
 		line_octet(s, p[i++]);
 	} while (i < n && s->line_len > 0 && s->state == state);
 	/* Of half a line nobody knows what it will be. */
-	s->wipe |= s->secret || s->line_len > 0;
-	s->secret = s->eating;
+	s->input_secret |= s->line_secret || s->line_len > 0;
+	s->line_secret = s->eating;
 	return i;
 }
 
@@ -285,63 +436,71 @@ session_input(struct session *s, const char *p, size_t len)
 {
 	size_t used = 0;
 
-	s->wipe = false;
-	if (s->state == STATE_TLS && len > 0) {
+	if (s->in_hook || s->buffers == NULL)
+		return 0;
+	s->input_secret = false;
+	if (s->state == SESSION_STATE_TLS && len > 0) {
 		engine_event(s, SESSION_EV_GLUED, reply_text(R_GLUED));
 		engine_close(s);
 	}
 	while (used < len && session_want(s) == SESSION_INPUT) {
-		if (s->state == STATE_DATA)
+		s->begun = true;
+		if (s->state == SESSION_STATE_DATA)
 			used += data_input(s, p + used, len - used);
-		else if (s->state == STATE_CHUNK)
+		else if (s->state == SESSION_STATE_CHUNK)
 			used += chunk_input(s, p + used, len - used);
 		else
 			used += line_input(s, p + used, len - used);
 	}
+	settle(s);
 	return used;
 }
 
 bool
 session_secret(const struct session *s)
 {
-	return s->wipe;
+	return s->input_secret;
 }
 
 size_t
 session_output(const struct session *s, const char **p)
 {
-	*p = s->out;
+	*p = s->out_len > 0 ? s->buffers->out : "";
 	return s->out_len;
 }
 
 void
 session_sent(struct session *s, size_t n)
 {
+	if (n > s->out_len)
+		n = s->out_len;
 	s->out_len -= n;
-	memmove(s->out, s->out + n, s->out_len);
+	if (s->out_len > 0)
+		memmove(s->buffers->out, s->buffers->out + n, s->out_len);
+	if (s->in_hook)
+		return;
 	data_finish(s);
+	settle(s);
 }
 
 enum session_want
 session_want(const struct session *s)
 {
-	if (s->state == STATE_CLOSED)
+	if (s->state == SESSION_STATE_CLOSED || engine_muted(s))
 		return SESSION_CLOSE;
 	if (s->pending != ASK_NOTHING)
 		return SESSION_ANSWER;
-	if (!reply_room(s))
+	if (s->state == SESSION_STATE_END || !reply_room(s))
 		return SESSION_FLUSH;
-	return s->state == STATE_TLS ? SESSION_TLS : SESSION_INPUT;
+	return s->state == SESSION_STATE_TLS ? SESSION_TLS : SESSION_INPUT;
 }
 
 void
-session_tls(struct session *s)
+engine_forget(struct session *s)
 {
 	engine_end_transaction(s);
 	end_exchange(s);
-	if (s->state != STATE_CLOSED)
-		s->state = STATE_COMMAND;
-	s->tls = true;
+	s->state = SESSION_STATE_COMMAND;
 	s->greeted = s->esmtp = s->authenticated = false;
 	s->eating = s->cr = false;
 	s->helo[0] = '\0';
@@ -349,24 +508,47 @@ session_tls(struct session *s)
 }
 
 void
+session_tls(struct session *s)
+{
+	bool at_once = !s->begun && s->state == SESSION_STATE_COMMAND;
+
+	if (s->in_hook || s->tls || (s->state != SESSION_STATE_TLS && !at_once))
+		return;
+	engine_forget(s);
+	s->tls = true;
+	settle(s);
+}
+
+void
+session_restart(struct session *s)
+{
+	s->restart = true;
+}
+
+static void
+close_by(struct session *s, enum session_closing how)
+{
+	if (s->state == SESSION_STATE_CLOSED || s->closing != SESSION_OPEN)
+		return;
+	s->closing = how;
+	if (!s->in_hook)
+		settle(s);
+}
+
+void
 session_shutdown(struct session *s, const char *status, const char *text)
 {
-	char named[SESSION_TEXT_MAX + 2] = "%";
-	size_t n = strlen(text);
-
-	if (s->state == STATE_CLOSED)
-		return;
-	if (n > SESSION_TEXT_MAX)
-		n = SESSION_TEXT_MAX;
-	memcpy(named + 1, text, n);
-	reply_status(s, 421, status, named);
-	engine_close(s);
+	if (s->closing == SESSION_OPEN) {
+		copy(s->last_status, status, sizeof(s->last_status));
+		copy(s->last_text, text, sizeof(s->last_text));
+	}
+	close_by(s, SESSION_SHUTDOWN);
 }
 
 void
 session_hangup(struct session *s)
 {
-	engine_close(s);
+	close_by(s, SESSION_HANGUP);
 }
 
 const char *
@@ -375,22 +557,66 @@ session_helo(const struct session *s)
 	return s->helo;
 }
 
+/* [SMTP | LMTP][S][A], with UTF8 before it or E, which UTF8SMTP lacks. */
 const char *
 session_protocol(const struct session *s)
 {
-	static const char *const names[3][2][2] = {
-		{ { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
-		{ { "LMTP", "LMTPA" }, { "LMTPS", "LMTPSA" } },
-		{ { "UTF8SMTP", "UTF8SMTPA" }, { "UTF8SMTPS", "UTF8SMTPSA" } },
-	};
-	static const char *const utf8_lmtp[2][2] = {
-		{ "UTF8LMTP", "UTF8LMTPA" }, { "UTF8LMTPS", "UTF8LMTPSA" }
+	static const char *const names[] = {
+		"ESMTP", "ESMTPA", "ESMTPS", "ESMTPSA",
+		"LMTP", "LMTPA", "LMTPS", "LMTPSA",
+		"UTF8SMTP", "UTF8SMTPA", "UTF8SMTPS", "UTF8SMTPSA",
+		"UTF8LMTP", "UTF8LMTPA", "UTF8LMTPS", "UTF8LMTPSA",
 	};
 
 	if (!s->esmtp)
 		return "SMTP";
-	if (s->tx.utf8 && s->config->lmtp)
-		return utf8_lmtp[s->tls][s->authenticated];
-	return names[s->tx.utf8 ? 2 : s->config->lmtp][s->tls]
-	    [s->authenticated];
+	return names[(s->tx.utf8 ? 8 : 0) + (s->config->lmtp ? 4 : 0) +
+	    (s->tls ? 2 : 0) + (s->authenticated ? 1 : 0)];
+}
+
+enum session_phase
+session_phase(const struct session *s)
+{
+	switch (s->state) {
+	case SESSION_STATE_CLOSED:
+		return SESSION_PHASE_ENDED;
+	case SESSION_STATE_TLS:
+		return SESSION_PHASE_HANDSHAKE;
+	case SESSION_STATE_SASL:
+		return SESSION_PHASE_EXCHANGE;
+	default:
+		if (!s->greeted)
+			return SESSION_PHASE_GREETING;
+		if (s->tx.message)
+			return SESSION_PHASE_MESSAGE;
+		return s->tx.mail ? SESSION_PHASE_ENVELOPE :
+		    SESSION_PHASE_COMMAND;
+	}
+}
+
+bool
+session_info(const struct session *s, struct session_info *info)
+{
+	if (info->size < sizeof(*info))
+		return false;
+	info->tls = s->tls;
+	info->authenticated = s->authenticated;
+	info->esmtp = s->esmtp;
+	info->transaction = s->tx.mail;
+	info->utf8 = s->tx.utf8;
+	info->recipients = s->tx.recipients;
+	info->octets = s->tx.size;
+	return true;
+}
+
+unsigned
+session_version(void)
+{
+	return SESSION_VERSION;
+}
+
+size_t
+session_size(void)
+{
+	return sizeof(struct session);
 }

@@ -4,10 +4,11 @@
  * Bytes from the client go in with session_input(), replies come out of
  * session_output(), and everything that has to be decided is asked of the
  * embedding program through the hooks.  The engine has no descriptor, no
- * clock and no allocator: all its memory is the struct that the caller owns,
- * so that a process can run one session or ten thousand.
+ * clock and no allocator: all its memory is in structs that the caller owns,
+ * so that a process can run one session or ten thousand.  session(3) says when
+ * each hook is called and what it may call.
  *
- *	session_init(&s, &config, &hooks, arg);
+ *	session_init(&s, &buffers, &config, &hooks, arg);
  *	for (;;) {
  *		write out what session_output() has, session_sent();
  *		switch (session_want(&s)) {
@@ -25,6 +26,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SESSION_VERSION		100	/* of this header: 0.1.0 */
+
 /*
  * Limits.  RFC 5321 section 4.5.3.1 gives minima and asks for more where that
  * is possible; a command line has 512 octets there, to which the extensions
@@ -36,7 +43,9 @@
 #define SESSION_NAME_MAX	255	/* a domain; a HELO name */
 #define SESSION_LOCAL_MAX	255	/* a local part: VERP and SRS pass 64 */
 #define SESSION_PATH_MAX	512	/* local part, @ and domain */
-#define SESSION_TEXT_MAX	200	/* the text of a hook's reply */
+#define SESSION_TEXT_MAX	200	/* a line of a hook's reply */
+#define SESSION_LINES_MAX	4	/* lines of it */
+#define SESSION_KEYWORDS_MAX	6	/* of the program's own, in EHLO */
 #define SESSION_CHALLENGE_MAX	512	/* octets, before base64 */
 #define SESSION_MECH_MAX	20	/* a SASL mechanism's name (RFC 4422) */
 #define SESSION_OUTPUT_SIZE	4096
@@ -45,26 +54,33 @@
  * The service extensions.  config.extensions says which of them may be used;
  * what EHLO announces and what is accepted both follow from it.
  */
-#define SESSION_PIPELINING	(1u << 0)	/* RFC 2920 */
-#define SESSION_SIZE		(1u << 1)	/* RFC 1870 */
-#define SESSION_8BITMIME	(1u << 2)	/* RFC 6152 */
-#define SESSION_STATUSCODES	(1u << 3)	/* RFC 2034 */
-#define SESSION_STARTTLS	(1u << 4)	/* RFC 3207 */
-#define SESSION_AUTH		(1u << 5)	/* RFC 4954 */
-#define SESSION_CHUNKING	(1u << 6)	/* RFC 3030 */
-#define SESSION_BINARYMIME	(1u << 7)	/* 3030, with CHUNKING */
-#define SESSION_SMTPUTF8	(1u << 8)	/* 6531, with 8BITMIME */
-#define SESSION_DSN		(1u << 9)	/* RFC 3461 */
-#define SESSION_LIMITS		(1u << 10)	/* RFC 9422 */
-#define SESSION_MT_PRIORITY	(1u << 11)	/* RFC 6710 */
-#define SESSION_HELP		(1u << 12)	/* RFC 1869 */
+#define SESSION_EXT_PIPELINING	(1u << 0)	/* RFC 2920 */
+#define SESSION_EXT_SIZE		(1u << 1)	/* RFC 1870 */
+#define SESSION_EXT_8BITMIME	(1u << 2)	/* RFC 6152 */
+#define SESSION_EXT_STATUSCODES	(1u << 3)	/* RFC 2034 */
+#define SESSION_EXT_STARTTLS	(1u << 4)	/* RFC 3207 */
+#define SESSION_EXT_AUTH		(1u << 5)	/* RFC 4954 */
+#define SESSION_EXT_CHUNKING	(1u << 6)	/* RFC 3030 */
+#define SESSION_EXT_BINARYMIME	(1u << 7)	/* 3030, with CHUNKING */
+#define SESSION_EXT_SMTPUTF8	(1u << 8)	/* 6531, with 8BITMIME */
+#define SESSION_EXT_DSN		(1u << 9)	/* RFC 3461 */
+#define SESSION_EXT_LIMITS		(1u << 10)	/* RFC 9422 */
+#define SESSION_EXT_MT_PRIORITY	(1u << 11)	/* RFC 6710 */
+#define SESSION_EXT_HELP		(1u << 12)	/* RFC 1869 */
 
 /* The i-th keyword of EHLO and its bit; NULL: there are no more. */
 const char *session_keyword(unsigned i, unsigned *extension);
 
+/*
+ * The engine reads it whenever it needs one of its members, so that a program
+ * may change them during a session, for instance the limits for a user who has
+ * authenticated.  Members are only ever added at the end, and size says how
+ * many there are: session_init() closes a session if they are too few.
+ */
 struct session_config {
+	size_t		 size;		/* sizeof(struct session_config) */
 	const char	*hostname;	/* in the banner and in EHLO's answer */
-	unsigned	 extensions;	/* SESSION_PIPELINING | ... */
+	unsigned	 extensions;	/* SESSION_EXT_PIPELINING | ... */
 	bool		 lmtp;		/* LHLO, replies each: RFC 2033 */
 	bool		 lf;		/* pass the body with LF line ends */
 	bool		 tls_required;	/* 530 until TLS (RFC 3207 section 4) */
@@ -77,16 +93,22 @@ struct session_config {
 	unsigned	 max_junk;	/* commands that lead nowhere */
 	unsigned	 max_auth_failures;
 	unsigned	 max_hops;	/* Received fields */
+	const char *const *keywords;	/* more lines for EHLO, or NULL; the */
+					/* last is NULL */
 };
 
 /*
- * What a hook says.  A refusal has its own code (400 to 599), enhanced status
- * code (RFC 3463, e.g. "5.1.1") and text; NULL or a code out of range gives
- * the engine's own.  The strings are copied before the hook's caller goes on,
- * cleaned of all that is not printable ASCII and cut at SESSION_TEXT_MAX.
- * An acceptance may give a text as well.
+ * What a hook says, and what session_answer() is given.  It owns its strings.
+ * A refusal has its own code (400 to 599), enhanced status code (RFC 3463,
+ * "5.1.1") and text; an acceptance may have a code (200 to 299), status and
+ * text, too.  0, "" or what is out of range gives the engine's own.  A text has
+ * up to SESSION_LINES_MAX lines with '\n' between them, each cleaned of all
+ * that is not printable ASCII and cut at SESSION_TEXT_MAX.
+ *
+ * Each hook finds one that is undecided: what nobody decides is 451 4.3.0.
  */
 enum session_answer_kind {
+	SESSION_UNDECIDED,
 	SESSION_ACCEPT,
 	SESSION_REFUSE,
 	SESSION_LATER,		/* session_answer() will tell */
@@ -96,8 +118,8 @@ enum session_answer_kind {
 struct session_verdict {
 	enum session_answer_kind kind;
 	int		 code;
-	const char	*status;
-	const char	*text;
+	char		 status[12];
+	char		 text[512];
 };
 
 /*
@@ -143,25 +165,48 @@ struct session_sasl {
 	size_t		 challenge_len;
 };
 
+enum session_event {
+	SESSION_EV_ERRORS,	/* closing: too many errors */
+	SESSION_EV_JUNK,	/* closing: too many idle commands */
+	SESSION_EV_AUTH,	/* closing: too many failed authentications */
+	SESSION_EV_HTTP,	/* closing: the client speaks HTTP */
+	SESSION_EV_GLUED,	/* closing: bytes sent along with STARTTLS */
+	SESSION_EV_BDAT,	/* closing: a BDAT whose size is not known */
+	SESSION_EV_QUIT,	/* closing: QUIT */
+	SESSION_EV_REFUSED	/* the engine refused a message by itself */
+};
+
 /*
- * The hooks.  Each may be NULL: then everything is accepted and nobody is told.
- * Those that return a verdict may answer SESSION_LATER; arg is the one that
- * session_init() was given.
+ * The hooks.  arg is the one that session_init() was given.  A hook that is
+ * NULL accepts and is not told, but for end: a message that nobody takes is
+ * 451.  Those with a verdict may answer SESSION_LATER.
  *
+ * A hook may call the functions below that take a const struct session,
+ * session_sent(), session_shutdown() and session_hangup(), which take effect
+ * when it has returned, and the answer to its own question, if it is going to
+ * return SESSION_LATER.  All other calls are ignored.
+ *
+ *	connect	before the banner: a refusal is said in its place, as 421 or
+ *		554, and ends the session; an acceptance's text ends the banner
  *	helo	a HELO, EHLO or LHLO with a valid name
  *	mail	a new transaction
  *	rcpt	one more recipient
+ *	parameter	one of MAIL or of RCPT (recipient) that is not the
+ *		engine's; comes before mail or rcpt.  value NULL: it has none.
+ *		Without this hook they are 555.  Can't be answered later
  *	data	DATA or the first BDAT: the last moment to refuse before the
  *		message itself
  *	body	a piece of the message, un-dotted, lines ending as config.lf
  *		says; a slice of session_input()'s buffer.  Of a message that
- *		is going to be refused there may be no more calls
+ *		is going to be refused there may be no more calls; false: there
+ *		are none, and it is 451
  *	end	the whole message, size octets on the wire (CRLF, un-dotted):
  *		250 means that it is safe.  In LMTP called once for each
  *		accepted recipient, counted from 0; in SMTP once, with 0
  *	reset	the transaction is over, however it ended; called once for each
  *		whose mail was accepted
  *	verify	VRFY or EXPN (expand): an acceptance's text is the answer
+ *	unknown	a command that is not the engine's; see session_restart()
  *	starttls	454 instead of 220 if this refuses
  *	mechanisms	the SASL mechanisms that may be used now, separated by
  *		blanks; NULL or "": none.  Must last until the next call
@@ -177,38 +222,35 @@ struct session_sasl {
  *		read, and the reply
  *	event	something the program may want to count or log
  */
-enum session_event {
-	SESSION_EV_ERRORS,	/* closing: too many errors */
-	SESSION_EV_JUNK,	/* closing: too many idle commands */
-	SESSION_EV_AUTH,	/* closing: too many failed authentications */
-	SESSION_EV_HTTP,	/* closing: the client speaks HTTP */
-	SESSION_EV_GLUED,	/* closing: bytes sent along with STARTTLS */
-	SESSION_EV_BDAT,	/* closing: a BDAT whose size is not known */
-	SESSION_EV_QUIT,	/* closing: QUIT */
-	SESSION_EV_REFUSED	/* the engine refused a message by itself */
-};
-
 struct session_hooks {
-	struct session_verdict (*helo)(void *arg, const char *name);
-	struct session_verdict (*mail)(void *arg, const struct session_mail *);
-	struct session_verdict (*rcpt)(void *arg, const struct session_rcpt *);
-	struct session_verdict (*data)(void *arg);
-	void		(*body)(void *arg, const char *, size_t);
-	struct session_verdict (*end)(void *arg, uint64_t size,
-			    unsigned recipient);
-	void		(*reset)(void *arg);
-	struct session_verdict (*verify)(void *arg, const char *what,
-			    bool expand);
-	struct session_verdict (*starttls)(void *arg);
-	const char	*(*mechanisms)(void *arg);
-	struct session_verdict (*auth)(void *arg, struct session_sasl *);
-	void		(*auth_end)(void *arg);
-	void		(*command)(void *arg, const char *line, bool secret);
-	void		(*reply)(void *arg, const char *line, size_t);
-	void		(*refused)(void *arg, bool recipient, const char *path,
-			    int code, const char *why);
-	void		(*event)(void *arg, enum session_event,
-			    const char *why);
+	size_t	size;			/* sizeof(struct session_hooks) */
+	void	(*connect)(void *arg, struct session_verdict *);
+	void	(*helo)(void *arg, const char *name, struct session_verdict *);
+	void	(*mail)(void *arg, const struct session_mail *,
+		    struct session_verdict *);
+	void	(*rcpt)(void *arg, const struct session_rcpt *,
+		    struct session_verdict *);
+	void	(*parameter)(void *arg, bool recipient, const char *name,
+		    const char *value, struct session_verdict *);
+	void	(*data)(void *arg, struct session_verdict *);
+	bool	(*body)(void *arg, const char *, size_t);
+	void	(*end)(void *arg, uint64_t size, unsigned recipient,
+		    struct session_verdict *);
+	void	(*reset)(void *arg);
+	void	(*verify)(void *arg, const char *what, bool expand,
+		    struct session_verdict *);
+	void	(*unknown)(void *arg, const char *line,
+		    struct session_verdict *);
+	void	(*starttls)(void *arg, struct session_verdict *);
+	const char *(*mechanisms)(void *arg);
+	void	(*auth)(void *arg, struct session_sasl *,
+		    struct session_verdict *);
+	void	(*auth_end)(void *arg);
+	void	(*command)(void *arg, const char *line, bool secret);
+	void	(*reply)(void *arg, const char *line, size_t);
+	void	(*refused)(void *arg, bool recipient, const char *path,
+		    int code, const char *why);
+	void	(*event)(void *arg, enum session_event, const char *why);
 };
 
 /* What the engine needs next; the output is to be flushed before each. */
@@ -223,13 +265,13 @@ enum session_want {
 /* The parts below are the engine's own; the struct is here for its size. */
 
 enum session_state {
-	STATE_COMMAND,		/* reading command lines */
-	STATE_DATA,		/* reading a message up to CRLF.CRLF */
-	STATE_CHUNK,		/* reading the octets of a BDAT */
-	STATE_SASL,		/* reading the answer to a 334 */
-	STATE_END,		/* giving LMTP's replies one by one */
-	STATE_TLS,		/* waiting for session_tls() */
-	STATE_CLOSED
+	SESSION_STATE_COMMAND,		/* reading command lines */
+	SESSION_STATE_DATA,		/* reading a message up to CRLF.CRLF */
+	SESSION_STATE_CHUNK,		/* reading the octets of a BDAT */
+	SESSION_STATE_SASL,		/* reading the answer to a 334 */
+	SESSION_STATE_END,		/* giving LMTP's replies one by one */
+	SESSION_STATE_TLS,		/* waiting for session_tls() */
+	SESSION_STATE_CLOSED
 };
 
 struct session_transaction {
@@ -249,10 +291,18 @@ struct session_transaction {
 	bool		 utf8;
 };
 
+enum session_closing {
+	SESSION_OPEN,
+	SESSION_HANGUP,		/* asked for from a hook */
+	SESSION_SHUTDOWN,
+	SESSION_LAST_WORDS	/* it is being done */
+};
+
 struct session {
 	const struct session_config *config;
 	const struct session_hooks *hooks;
 	void		*arg;
+	struct session_buffers *buffers;
 	enum session_state state;
 	struct session_transaction tx;
 	int		 pending;	/* what session_answer() is about */
@@ -262,27 +312,48 @@ struct session {
 	bool		 greeted;	/* HELO, EHLO or LHLO was accepted */
 	bool		 esmtp;		/* EHLO or LHLO */
 	bool		 helo_esmtp;	/* what the pending one asks for */
+	bool		 begun;		/* there was input */
 	bool		 tls;
 	bool		 authenticated;
 	bool		 more;		/* input follows the line at hand */
 	bool		 eating;	/* a bad line, already answered */
 	bool		 cr;		/* the last byte of the line was CR */
-	bool		 secret;	/* the line may hold a password */
-	bool		 wipe;		/* and so may the last input */
-	char		 helo[SESSION_NAME_MAX + 1];
-	char		 helo_new[SESSION_NAME_MAX + 1];
-	char		 mechanism[SESSION_MECH_MAX + 1];
+	bool		 line_secret;	/* the line may hold a password */
+	bool		 input_secret;	/* and so may the last input */
+	bool		 in_hook;
+	bool		 in_reply;	/* its last line is yet to come */
+	bool		 restart;	/* the pending unknown command asks so */
+	enum session_closing closing;
+	struct session_verdict *early;	/* for an answer before SESSION_LATER */
+	struct session_sasl *exchange;	/* the same, with a challenge */
 	size_t		 out_len, line_len;
+	char		 helo[SESSION_NAME_MAX + 1];
+	char		 mechanism[SESSION_MECH_MAX + 1];
+	char		 last_status[12];	/* of session_shutdown() */
+	char		 last_text[SESSION_TEXT_MAX + 1];
+};
+
+/*
+ * Replies on their way out and the command line on its way in.  One for each
+ * session, or one for many: see session_lend().
+ */
+struct session_buffers {
 	char		 out[SESSION_OUTPUT_SIZE];
 	char		 line[SESSION_AUTH_MAX + 1];
 };
 
+/* Of the library that is linked; struct session of its is so large. */
+unsigned session_version(void);
+size_t	session_size(void);
+
 /*
- * Start a session: the banner is in the output.  config, hooks and the strings
- * in them must outlive it.  Implicit TLS: call session_tls() right after.
+ * Start a session: the banner is in the output.  The buffers, config, hooks and
+ * the strings in them must outlive it; the struct may be moved when no call is
+ * in progress.  Implicit TLS: call session_tls() right after.
  */
-void	session_init(struct session *, const struct session_config *,
-	    const struct session_hooks *, void *arg);
+void	session_init(struct session *, struct session_buffers *,
+	    const struct session_config *, const struct session_hooks *,
+	    void *arg);
 
 /*
  * STARTTLS in another process: the counters that outlive it; and a session that
@@ -293,10 +364,18 @@ struct session_counters {
 	unsigned	 messages, errors, junk, auth_failures;
 };
 
-struct session_counters session_counters(const struct session *);
-void	session_resume(struct session *, const struct session_config *,
-	    const struct session_hooks *, void *arg, const char *helo,
-	    const struct session_counters *);
+void	session_counters(const struct session *, struct session_counters *);
+void	session_resume(struct session *, struct session_buffers *,
+	    const struct session_config *, const struct session_hooks *,
+	    void *arg, const char *helo, const struct session_counters *);
+
+/*
+ * Sessions that have nothing in their buffers need none: session_idle() says
+ * so, and then other buffers may be lent to it before the next call that is not
+ * const, or NULL until then.  What is not idle keeps the buffers it has.
+ */
+bool	session_idle(const struct session *);
+void	session_lend(struct session *, struct session_buffers *);
 
 /*
  * Feed len octets.  Returns how many were taken: fewer if session_want() is no
@@ -317,24 +396,69 @@ void	session_sent(struct session *, size_t);
 
 enum session_want session_want(const struct session *);
 
-/* The verdict of the hook that answered SESSION_LATER. */
-void	session_answer(struct session *, struct session_verdict);
+/*
+ * The verdict of the hook that answered SESSION_LATER.  Nothing happens if none
+ * did, or if the session is closed.
+ */
+void	session_answer(struct session *, const struct session_verdict *);
 /* The same for auth with a challenge. */
 void	session_challenge(struct session *, const unsigned char *, size_t len);
 
 /*
+ * Fill in a verdict.  status and text may be NULL; what is too long is cut.
+ */
+void	session_accept(struct session_verdict *, const char *text);
+void	session_refuse(struct session_verdict *, int code, const char *status,
+	    const char *text);
+
+/*
  * TLS is up (RFC 3207 section 4.2): all that was said in clear is forgotten.
+ * For a session that wants SESSION_TLS or did not have any input yet.
  */
 void	session_tls(struct session *);
 
 /*
+ * From the unknown hook, or while it is undecided: if it accepts, the session
+ * starts again as if the client had just connected, with connect and the banner
+ * in place of a reply, as XCLIENT has it.  TLS and the counters stay.
+ */
+void	session_restart(struct session *);
+
+/*
  * The program ends the session: "421 hostname text" goes out, after it the
- * engine takes nothing more.  status such as "4.4.2".
+ * engine takes nothing more.  status such as "4.4.2"; both may be NULL.
  */
 void	session_shutdown(struct session *, const char *status,
 	    const char *text);
 /* The client is gone: as shutdown, without a word. */
 void	session_hangup(struct session *);
+
+/* What the client is at: RFC 5321 section 4.5.3.2 has a time for each. */
+enum session_phase {
+	SESSION_PHASE_GREETING,	/* no HELO, EHLO or LHLO yet */
+	SESSION_PHASE_COMMAND,	/* between messages */
+	SESSION_PHASE_ENVELOPE,	/* between MAIL and DATA or BDAT */
+	SESSION_PHASE_MESSAGE,	/* in the message, or between two BDATs */
+	SESSION_PHASE_EXCHANGE,	/* in an exchange of AUTH */
+	SESSION_PHASE_HANDSHAKE,	/* between STARTTLS and session_tls() */
+	SESSION_PHASE_ENDED
+};
+
+enum session_phase session_phase(const struct session *);
+
+/* size is the caller's; false, and nothing is set, if it is too small. */
+struct session_info {
+	size_t		 size;		/* sizeof(struct session_info) */
+	bool		 tls;
+	bool		 authenticated;
+	bool		 esmtp;		/* EHLO or LHLO */
+	bool		 transaction;	/* MAIL was accepted */
+	bool		 utf8;		/* with SMTPUTF8 */
+	unsigned	 recipients;	/* of the transaction, accepted */
+	uint64_t	 octets;	/* of its message so far */
+};
+
+bool	session_info(const struct session *, struct session_info *);
 
 /* Of the client's last accepted greeting; "" before. */
 const char *session_helo(const struct session *);
@@ -344,4 +468,7 @@ const char *session_helo(const struct session *);
  */
 const char *session_protocol(const struct session *);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -423,7 +423,7 @@ finish_tls(struct settings *s)
 		s->tls = certs > 0 ? TLS_OFFER : TLS_OFF;
 	if (s->tls != TLS_OFF && certs == 0)
 		return "tls: want tls-cert and tls-key";
-	if (s->tls == TLS_REQUIRE && (s->disable & SESSION_STARTTLS) != 0)
+	if (s->tls == TLS_REQUIRE && (s->disable & SESSION_EXT_STARTTLS) != 0)
 		return "tls: require, but STARTTLS is disabled";
 	if (s->tls_client_require && s->tls_client_ca == NULL)
 		return "tls-client-require: want tls-client-ca";
@@ -467,7 +467,7 @@ finish_auth(struct settings *s)
 		return NULL;
 	if (s->tls == TLS_OFF && !s->auth_cleartext)
 		return "auth: require, but without tls or auth-cleartext";
-	if ((s->disable & SESSION_AUTH) != 0)
+	if ((s->disable & SESSION_EXT_AUTH) != 0)
 		return "auth: require, but AUTH is disabled";
 	return NULL;
 }

@@ -23,6 +23,7 @@
 static struct connection	 client;
 static struct session_config	 config;
 static char			 input[65536];
+static struct session_buffers	 buffers;	/* most of it untouched */
 
 /* Replies go out when there is nothing else to do: pipelining costs nothing. */
 static int
@@ -38,16 +39,17 @@ flush(struct session *s)
 }
 
 /* Where TLS is another program's, it goes on there, with this same question. */
-static struct session_verdict
-on_starttls(void *arg)
+static void
+on_starttls(void *arg, struct session_verdict *v)
 {
 	struct connection *c = arg;
 
 	if (tls_module == NULL && flush(&c->session) == 0)
 		handover_starttls(c);
 	if (conn_tls_load(&c->settings) == -1)
-		return verdict_refuse(454, "4.7.0", "TLS not available now");
-	return verdict_accept();
+		session_refuse(v, 454, "4.7.0", "TLS not available now");
+	else
+		session_accept(v, NULL);
 }
 
 static const char *
@@ -56,10 +58,10 @@ on_mechanisms(void *arg)
 	return auth_module == NULL ? NULL : auth_module->mechanisms(arg);
 }
 
-static struct session_verdict
-on_auth(void *arg, struct session_sasl *x)
+static void
+on_auth(void *arg, struct session_sasl *x, struct session_verdict *v)
 {
-	return auth_module->step(arg, x);
+	*v = auth_module->step(arg, x);
 }
 
 static void
@@ -101,6 +103,7 @@ on_event(void *arg, enum session_event event, const char *why)
 }
 
 static struct session_hooks hooks = {
+	.size = sizeof(hooks),
 	.mail = transaction_mail, .rcpt = transaction_rcpt,
 	.data = transaction_data, .body = transaction_body,
 	.end = transaction_end, .reset = transaction_reset,
@@ -114,18 +117,18 @@ static struct session_hooks hooks = {
 static unsigned
 extensions(const struct settings *set)
 {
-	unsigned all = SESSION_PIPELINING | SESSION_SIZE | SESSION_8BITMIME |
-	    SESSION_STATUSCODES | SESSION_CHUNKING | SESSION_BINARYMIME |
-	    SESSION_SMTPUTF8 | SESSION_LIMITS | SESSION_HELP;
+	unsigned all = SESSION_EXT_PIPELINING | SESSION_EXT_SIZE | SESSION_EXT_8BITMIME |
+	    SESSION_EXT_STATUSCODES | SESSION_EXT_CHUNKING | SESSION_EXT_BINARYMIME |
+	    SESSION_EXT_SMTPUTF8 | SESSION_EXT_LIMITS | SESSION_EXT_HELP;
 
 	if (set->tls == TLS_OFFER || set->tls == TLS_REQUIRE)
-		all |= SESSION_STARTTLS;
+		all |= SESSION_EXT_STARTTLS;
 	if (set->auth == AUTH_OFFER || set->auth == AUTH_REQUIRE)
-		all |= SESSION_AUTH;
+		all |= SESSION_EXT_AUTH;
 	if (set->dsn)
-		all |= SESSION_DSN;
+		all |= SESSION_EXT_DSN;
 	if (set->mt_priority)
-		all |= SESSION_MT_PRIORITY;
+		all |= SESSION_EXT_MT_PRIORITY;
 	return all & ~set->disable;
 }
 
@@ -133,6 +136,7 @@ static void
 configure(const struct settings *set)
 {
 	config = (struct session_config){
+		.size = sizeof(config),
 		.hostname = set->hostname,
 		.extensions = extensions(set),
 		.lmtp = set->lmtp,
@@ -286,7 +290,7 @@ open_session(struct connection *c)
 {
 	log_event("connect", "addr", c->addr, "port",
 	    *c->port != '\0' ? c->port : NULL, NULL);
-	session_init(&c->session, &config, &hooks, c);
+	session_init(&c->session, &buffers, &config, &hooks, c);
 }
 
 /*
@@ -359,7 +363,7 @@ begin(struct connection *c)
 	filter_start(c);
 	if (resumed) {
 		sandbox_enter(c);
-		session_resume(&c->session, &config, &hooks, c, helo,
+		session_resume(&c->session, &buffers, &config, &hooks, c, helo,
 		    &counters);
 		return 0;
 	}

@@ -74,7 +74,7 @@ struct settings {
 	bool		 mt_priority;
 	bool		 proxy_protocol;
 	char		**proxy_from;	/* prefixes of addresses; NULL: all */
-	unsigned	 disable;	/* SESSION_SIZE | ... */
+	unsigned	 disable;	/* SESSION_EXT_SIZE | ... */
 	enum log_target	 log;
 	bool		 log_debug;
 	bool		 sandbox;

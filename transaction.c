@@ -9,7 +9,6 @@
 
 #include "filter.h"
 #include "transaction.h"
-#include "verdict.h"
 
 /* NOTIFY and ORCPT hold no blank: one between them, whatever is missing. */
 static int
@@ -29,8 +28,9 @@ keep(char *to, size_t size, const char *s)
 	strlcpy(to, s != NULL ? s : "", size);
 }
 
-struct session_verdict
-transaction_mail(void *arg, const struct session_mail *m)
+void
+transaction_mail(void *arg, const struct session_mail *m,
+    struct session_verdict *v)
 {
 	struct connection *c = arg;
 	struct transaction *tx = &c->tx;
@@ -46,7 +46,7 @@ transaction_mail(void *arg, const struct session_mail *m)
 	c->messages++;
 	if (c->hurry)	/* not any more: it has mail */
 		conn_hurry(&c->settings, false);
-	return filter_mail(c, m);
+	*v = filter_mail(c, m);
 }
 
 static void
@@ -69,41 +69,43 @@ log_crowd(struct connection *c, const char *path, const char *why)
 	c->tx.crowded = true;
 }
 
-static struct session_verdict
-out_of_memory(void)
+static int
+keep_recipient(struct connection *c, const struct session_rcpt *r)
 {
-	log_error(ENOMEM, "recipient", NULL);
-	return verdict_refuse(451, "4.3.0", "Out of memory");
-}
-
-struct session_verdict
-transaction_rcpt(void *arg, const struct session_rcpt *r)
-{
-	struct connection *c = arg;
-	bool crowd;
-	struct session_verdict v = filter_rcpt(c, r, &crowd);
-
-	if (v.kind != SESSION_ACCEPT) {
-		if (crowd)
-			log_crowd(c, r->path, v.text);
-		else
-			log_recipient(c, r->path, v.code, v.text);
-		return v;
-	}
 	if (strings_add(&c->tx.recipients, r->path) == -1)
-		return out_of_memory();
+		return -1;
 	if (c->settings.dsn && keep_dsn(&c->tx.dsn, r) == -1) {
 		strings_pop(&c->tx.recipients);
-		return out_of_memory();
+		return -1;
 	}
-	return v;
+	return 0;
 }
 
 void
+transaction_rcpt(void *arg, const struct session_rcpt *r,
+    struct session_verdict *v)
+{
+	struct connection *c = arg;
+	bool crowd;
+
+	*v = filter_rcpt(c, r, &crowd);
+	if (v->kind != SESSION_ACCEPT && crowd)
+		log_crowd(c, r->path, v->text);
+	else if (v->kind != SESSION_ACCEPT)
+		log_recipient(c, r->path, v->code, v->text);
+	else if (keep_recipient(c, r) == -1) {
+		log_error(ENOMEM, "recipient", NULL);
+		session_refuse(v, 451, "4.3.0", "Out of memory");
+	}
+}
+
+/* What fails is told at the end. */
+bool
 transaction_body(void *arg, const char *p, size_t n)
 {
 	deliver_body(p, n);
 	filter_body(arg, p, n);
+	return true;
 }
 
 static const char *
@@ -125,37 +127,36 @@ log_message(struct connection *c, const char *status, uint64_t size,
 	    "addr", c->addr, "why", why, NULL);
 }
 
-struct session_verdict
-transaction_data(void *arg)
+void
+transaction_data(void *arg, struct session_verdict *v)
 {
 	struct connection *c = arg;
-	struct session_verdict v = filter_data(c);
 
-	if (v.kind == SESSION_ACCEPT)
-		v = deliver_start(c);
-	if (v.kind != SESSION_ACCEPT)
-		log_message(c, status_of(v.code), 0,
-		    strings_at(&c->tx.recipients, 0), v.text);
-	return v;
+	*v = filter_data(c);
+	if (v->kind == SESSION_ACCEPT)
+		*v = deliver_start(c);
+	if (v->kind != SESSION_ACCEPT)
+		log_message(c, status_of(v->code), 0,
+		    strings_at(&c->tx.recipients, 0), v->text);
 }
 
-struct session_verdict
-transaction_end(void *arg, uint64_t size, unsigned recipient)
+void
+transaction_end(void *arg, uint64_t size, unsigned recipient,
+    struct session_verdict *v)
 {
 	struct connection *c = arg;
-	struct session_verdict v = filter_end(c, size);
 
-	if (v.kind == SESSION_ACCEPT && !c->tx.discard)
-		v = deliver_end(c, recipient);
-	if (v.kind == SESSION_ACCEPT && !c->tx.counted) {
+	*v = filter_end(c, size);
+	if (v->kind == SESSION_ACCEPT && !c->tx.discard)
+		*v = deliver_end(c, recipient);
+	if (v->kind == SESSION_ACCEPT && !c->tx.counted) {
 		c->tx.counted = true;
 		c->accepted++;
 	}
-	log_message(c, v.kind == SESSION_ACCEPT ? c->tx.discard ?
-	    "discarded" : "accepted" : status_of(v.code), size,
+	log_message(c, v->kind == SESSION_ACCEPT ? c->tx.discard ?
+	    "discarded" : "accepted" : status_of(v->code), size,
 	    strings_at(&c->tx.recipients, recipient),
-	    v.kind == SESSION_ACCEPT ? NULL : v.text);
-	return v;
+	    v->kind == SESSION_ACCEPT ? NULL : v->text);
 }
 
 void

@@ -6,12 +6,14 @@
 
 #include "smtpd.h"
 
-struct session_verdict transaction_mail(void *, const struct session_mail *);
-struct session_verdict transaction_rcpt(void *, const struct session_rcpt *);
-struct session_verdict transaction_data(void *);
-void	transaction_body(void *, const char *, size_t);
-struct session_verdict transaction_end(void *, uint64_t size,
-	    unsigned recipient);
+void	transaction_mail(void *, const struct session_mail *,
+	    struct session_verdict *);
+void	transaction_rcpt(void *, const struct session_rcpt *,
+	    struct session_verdict *);
+void	transaction_data(void *, struct session_verdict *);
+bool	transaction_body(void *, const char *, size_t);
+void	transaction_end(void *, uint64_t size, unsigned recipient,
+	    struct session_verdict *);
 void	transaction_reset(void *);
 /* The engine refused a MAIL, or a recipient, by itself. */
 void	transaction_rejected(void *, bool recipient, const char *path, int code,

@@ -12,11 +12,13 @@ verdict_accept(void)
 	return (struct session_verdict){ .kind = SESSION_ACCEPT };
 }
 
-/* The strings must last until the engine has copied them. */
 static inline struct session_verdict
 verdict_refuse(int code, const char *status, const char *text)
 {
-	return (struct session_verdict){ SESSION_REFUSE, code, status, text };
+	struct session_verdict v;
+
+	session_refuse(&v, code, status, text);
+	return v;
 }
 
 #endif

@@ -33,7 +33,7 @@ static const struct {
 	int		 status;
 	struct session_verdict verdict;
 } outcomes[] = {
-	{ EX_OK, { SESSION_ACCEPT, 250, "2.0.0", NULL } },
+	{ EX_OK, { .kind = SESSION_ACCEPT } },
 	{ EX_NOUSER, { SESSION_REFUSE, 550, "5.1.1", "No such user here" } },
 	{ EX_TEMPFAIL, { SESSION_REFUSE, 451, "4.3.0",
 	    "Delivery failed for now, try later" } },
@@ -131,20 +131,16 @@ own_status(const char *text, int code)
 static struct session_verdict
 verdict(const struct exec_result *r, const char *recipient)
 {
-	static char text[SESSION_TEXT_MAX + 1], status[12];
 	char how[24];
 	struct session_verdict v = outcome(r);
 	size_t len;
 
 	if (!r->late && r->text[0] != '\0') {
 		len = own_status(r->text, v.code);
-		strlcpy(text, r->text + (len > 0 ? len + 1 : 0),
-		    sizeof(text));
-		if (len > 0 && len < sizeof(status)) {
-			strlcpy(status, r->text, len + 1);
-			v.status = status;
-		}
-		v.text = text;
+		strlcpy(v.text, r->text + (len > 0 ? len + 1 : 0),
+		    sizeof(v.text));
+		if (len > 0 && len < sizeof(v.status))
+			strlcpy(v.status, r->text, len + 1);
 	}
 	if (v.kind == SESSION_REFUSE)
 		log_event("program", "exit", log_status(r, how, sizeof(how)),

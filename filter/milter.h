@@ -119,17 +119,11 @@ void	milter_offer(struct milter_output *);
 const char *milter_agree(const unsigned char *, size_t len,
 	    struct milter_terms *);
 
-/* A refusal, with strings of its own. */
-struct milter_refusal {
-	struct session_verdict verdict;
-	char		 status[12];
-	char		 text[SESSION_TEXT_MAX + 1];
-};
 /*
  * What a reply means for the client.  False: it is no refusal, or the text of
  * a MILTER_CODE is malformed.
  */
-bool	milter_refuse(const struct milter_reply *, struct milter_refusal *);
+bool	milter_refuse(const struct milter_reply *, struct session_verdict *);
 
 /*
  * milter_header.c: a message's header, and what filters make of it.  A change

@@ -265,42 +265,39 @@ copy_text(char *text, size_t size, const char *s, const char *code)
 }
 
 static bool
-refuse_code(const char *s, struct milter_refusal *r)
+refuse_code(const char *s, struct session_verdict *v)
 {
 	unsigned len;
 
 	if (!is_code(s))
 		return false;
-	r->verdict.code = (s[0] - '0') * 100 + (s[1] - '0') * 10 + s[2] - '0';
-	strlcpy(r->status, s[0] == '4' ? "4.7.1" : "5.7.1",
-	    sizeof(r->status));
+	v->code = (s[0] - '0') * 100 + (s[1] - '0') * 10 + s[2] - '0';
+	strlcpy(v->status, s[0] == '4' ? "4.7.1" : "5.7.1",
+	    sizeof(v->status));
 	len = s[3] != '\0' ? address_status(s + 4) : 0;
 	if (len > 0 && (s[4 + len] == ' ' || s[4 + len] == '\0')) {
-		memcpy(r->status, s + 4, len);
-		r->status[len] = '\0';
-		r->status[0] = s[0];	/* not another class than the code's */
+		memcpy(v->status, s + 4, len);
+		v->status[len] = '\0';
+		v->status[0] = s[0];	/* not another class than the code's */
 	}
-	copy_text(r->text, sizeof(r->text), s, s);
+	copy_text(v->text, sizeof(v->text), s, s);
 	return true;
 }
 
 bool
-milter_refuse(const struct milter_reply *reply, struct milter_refusal *r)
+milter_refuse(const struct milter_reply *reply, struct session_verdict *v)
 {
 	size_t i;
 
-	r->verdict = (struct session_verdict){ .kind = SESSION_REFUSE };
-	r->text[0] = '\0';
-	if (reply->kind == MILTER_CODE && !refuse_code(reply->value, r))
+	session_refuse(v, 0, NULL, NULL);
+	if (reply->kind == MILTER_CODE && !refuse_code(reply->value, v))
 		return false;
 	for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
 		if (refusals[i].kind == reply->kind) {
-			r->verdict.code = refusals[i].code;
-			strlcpy(r->status, refusals[i].status,
-			    sizeof(r->status));
-			strlcpy(r->text, refusals[i].text, sizeof(r->text));
+			v->code = refusals[i].code;
+			strlcpy(v->status, refusals[i].status,
+			    sizeof(v->status));
+			strlcpy(v->text, refusals[i].text, sizeof(v->text));
 		}
-	r->verdict.status = r->status;
-	r->verdict.text = r->text[0] != '\0' ? r->text : NULL;
-	return r->verdict.code != 0;
+	return v->code != 0;
 }

@@ -355,10 +355,7 @@ act_refuse(struct policy_answer *a, const struct action *action,
 	}
 	strlcpy(a->text, *text == '\0' ? action->text : text,
 	    sizeof(a->text));
-	a->verdict.kind = SESSION_REFUSE;
-	a->verdict.code = action->code;
-	a->verdict.status = a->status;
-	a->verdict.text = a->text;
+	session_refuse(&a->verdict, action->code, a->status, a->text);
 }
 
 /*
@@ -440,6 +437,7 @@ policy_parse(const char *s, size_t len, bool utf8, struct policy_answer *a)
 	size_t i, n;
 
 	memset(a, 0, sizeof(*a));
+	a->verdict.kind = SESSION_ACCEPT;
 	if ((word = find_action(buf, sizeof(buf), s, len)) == NULL) {
 		a->fault = "no action";
 		return;

@@ -58,16 +58,16 @@ check_header(const struct milter_header *h)
 static void
 check_refusal(const struct milter_reply *reply)
 {
-	static struct milter_refusal r;
+	static struct session_verdict r;
 
 	if (!milter_refuse(reply, &r)) {
 		CHECK(strchr("adspy", reply->kind) != NULL);
 		return;
 	}
-	CHECK(r.verdict.code >= 400 && r.verdict.code <= 599);
-	CHECK(r.verdict.status[0] == '0' + r.verdict.code / 100);
+	CHECK(r.code >= 400 && r.code <= 599);
+	CHECK(r.status[0] == '0' + r.code / 100);
 	CHECK(strlen(r.status) < sizeof(r.status));
-	CHECK(strlen(r.text) <= SESSION_TEXT_MAX);
+	CHECK(strlen(r.text) < sizeof(r.text));
 }
 
 static void

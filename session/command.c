@@ -30,8 +30,8 @@ struct verb {
 static enum reply
 refused(struct session *s, bool recipient, const char *path, enum reply why)
 {
-	if (s->hooks->refused != NULL)
-		s->hooks->refused(s->arg, recipient, path, reply_code(why),
+	if (why != R_SAID && !engine_muted(s))
+		engine_tell(s, refused, recipient, path, reply_code(why),
 		    reply_text(why));
 	return why;
 }
@@ -41,9 +41,10 @@ greet(struct session *s, const char *name, bool esmtp)
 {
 	if (!address_helo(name))
 		return R_HELO_NAME;
-	memcpy(s->helo_new, name, strlen(name) + 1);
+	/* Where it stays until it is answered; see session_idle(). */
+	memmove(s->buffers->line, name, strlen(name) + 1);
 	s->helo_esmtp = esmtp;
-	engine_ask(s, ASK_HELO, engine_hook(s, helo, name));
+	engine_ask(s, ASK_HELO, helo, s->buffers->line);
 	return R_NONE;
 }
 
@@ -59,14 +60,25 @@ cmd_ehlo(struct session *s, char *arg)
 	return greet(s, arg, true);
 }
 
+/* The keyword's length if the line begins with it, in any case, or 0. */
+static size_t
+keyword_at(const char *p, const char *keyword)
+{
+	size_t n;
+
+	for (n = 0; keyword[n] != '\0'; n++)
+		if (p[n] != keyword[n] && (p[n] & ~0x20) != keyword[n])
+			return 0;
+	return n;
+}
+
 /* keyword "FROM:" or "TO:" in any case; what follows it, or NULL. */
 static char *
 after_keyword(char *p, const char *keyword)
 {
-	for (; *keyword != '\0'; keyword++, p++)
-		if (*p != *keyword && (*p & ~0x20) != *keyword)
-			return NULL;
-	return p;
+	size_t n = keyword_at(p, keyword);
+
+	return n > 0 ? p + n : NULL;
 }
 
 /* FROM:<path> [parameters]: the parameters, or NULL. */
@@ -115,7 +127,7 @@ cmd_mail(struct session *s, char *arg)
 		return refused(s, false, m.path, why);
 	s->tx.body = m.body;
 	s->tx.utf8 = m.utf8;
-	engine_ask(s, ASK_MAIL, engine_hook(s, mail, &m));
+	engine_ask(s, ASK_MAIL, mail, &m);
 	return R_NONE;
 }
 
@@ -147,7 +159,7 @@ cmd_rcpt(struct session *s, char *arg)
 		return R_MAIL_FIRST;
 	if ((why = parse_rcpt(s, arg, &r)) != R_NONE)
 		return refused(s, true, r.path, why);
-	engine_ask(s, ASK_RCPT, engine_hook(s, rcpt, &r));
+	engine_ask(s, ASK_RCPT, rcpt, &r);
 	return R_NONE;
 }
 
@@ -170,7 +182,7 @@ cmd_data(struct session *s, char *arg)
 		return R_USE_BDAT;	/* RFC 3030 section 3 */
 	if (s->tx.recipients == 0)
 		return no_recipients(s);
-	engine_ask(s, ASK_DATA, engine_hook(s, data));
+	engine_ask(s, ASK_DATA, data);
 	return R_NONE;
 }
 
@@ -214,7 +226,7 @@ cmd_bdat(struct session *s, char *arg)
 	s->chunk = size;
 	s->chunk_refusal = (int)why;
 	if (why == R_NONE && !s->tx.message)
-		engine_ask(s, ASK_BDAT, engine_hook(s, data));
+		engine_ask(s, ASK_BDAT, data);
 	else
 		chunk_start(s, size, why);
 	return R_NONE;
@@ -254,7 +266,7 @@ verify(struct session *s, char *arg, bool expand)
 	size_t n = strlen(arg);
 	const char *p;
 
-	if (n >= sizeof(keyword) && engine_offers(s, SESSION_SMTPUTF8) &&
+	if (n >= sizeof(keyword) && engine_offers(s, SESSION_EXT_SMTPUTF8) &&
 	    after_keyword(arg + n - (sizeof(keyword) - 1), keyword) != NULL)
 		arg[n - (sizeof(keyword) - 1)] = '\0';
 	else
@@ -268,7 +280,7 @@ verify(struct session *s, char *arg, bool expand)
 			p += address_utf8(p);
 		else
 			return R_PARAMETER_VALUE;
-	engine_ask(s, ASK_VERIFY, engine_hook(s, verify, arg, expand));
+	engine_ask(s, ASK_VERIFY, verify, arg, expand);
 	return R_NONE;
 }
 
@@ -294,7 +306,7 @@ cmd_starttls(struct session *s, char *arg)
 		engine_close(s);
 		return R_NONE;
 	}
-	engine_ask(s, ASK_STARTTLS, engine_hook(s, starttls));
+	engine_ask(s, ASK_STARTTLS, starttls);
 	return R_NONE;
 }
 
@@ -325,7 +337,7 @@ static const struct verb verbs[] = {
 	{ "MAIL",	cmd_mail,	V_HELO | V_ARG, 0 },
 	{ "RCPT",	cmd_rcpt,	V_HELO | V_ARG, 0 },
 	{ "DATA",	cmd_data,	V_HELO | V_NO_ARG, 0 },
-	{ "BDAT",	cmd_bdat,	V_HELO | V_PAYLOAD, SESSION_CHUNKING },
+	{ "BDAT",	cmd_bdat,	V_HELO | V_PAYLOAD, SESSION_EXT_CHUNKING },
 	{ "RSET",	cmd_rset,	V_NO_ARG | V_JUNK, 0 },
 	{ "NOOP",	cmd_noop,	V_JUNK | V_CLEAR, 0 },
 	{ "QUIT",	cmd_quit,	V_NO_ARG | V_CLEAR, 0 },
@@ -333,8 +345,8 @@ static const struct verb verbs[] = {
 	{ "EXPN",	cmd_expn,	V_ARG | V_JUNK | V_VERIFY, 0 },
 	{ "HELP",	cmd_help,	V_JUNK, 0 },
 	{ "STARTTLS",	cmd_starttls,	V_HELO | V_NO_ARG | V_CLEAR,
-	    SESSION_STARTTLS },
-	{ "AUTH",	sasl_start,	V_HELO | V_ARG, SESSION_AUTH },
+	    SESSION_EXT_STARTTLS },
+	{ "AUTH",	sasl_start,	V_HELO | V_ARG, SESSION_EXT_AUTH },
 	{ "SEND",	cmd_obsolete,	0, 0 },
 	{ "SOML",	cmd_obsolete,	0, 0 },
 	{ "SAML",	cmd_obsolete,	0, 0 },
@@ -355,7 +367,7 @@ static const struct verb verbs[] = {
 
 /* Why the verb is of no use in this session so far, or R_NONE. */
 static enum reply
-useless(const struct session *s, const struct verb *v)
+useless(struct session *s, const struct verb *v)
 {
 	if (v->flags & (s->config->lmtp ? V_SMTP : V_LMTP))
 		return R_UNKNOWN;
@@ -372,7 +384,7 @@ cmd_help(struct session *s, char *arg)
 {
 	char list[SESSION_TEXT_MAX] = "2.0.0 Commands:";
 	size_t i, n, len = strlen(list);
-	bool codes = s->config->extensions & SESSION_STATUSCODES;
+	bool codes = s->config->extensions & SESSION_EXT_STATUSCODES;
 
 	(void)arg;
 	for (i = 0; verbs[i].run != cmd_obsolete; i++) {
@@ -411,7 +423,7 @@ forbidden(struct session *s, const struct verb *v, const char *arg)
 {
 	enum reply why;
 
-	if (v == NULL || (why = useless(s, v)) == R_UNKNOWN)
+	if ((why = useless(s, v)) == R_UNKNOWN)
 		return R_UNKNOWN;
 	if (v->flags & V_NO_ARG && arg != NULL)
 		return R_NO_ARGUMENT;
@@ -431,11 +443,21 @@ run(struct session *s, const struct verb *v, char *arg)
 
 	if (why == R_TLS_REQUIRED && v->run == cmd_mail)
 		refused(s, false, NULL, why);
-	if (v != NULL && v->flags & V_PAYLOAD) {
+	if (v->flags & V_PAYLOAD) {
 		s->chunk_refusal = (int)why;
 		why = R_NONE;
 	}
 	return why == R_NONE ? v->run(s, arg) : why;
+}
+
+static enum reply
+unknown(struct session *s, const char *line)
+{
+	if (s->hooks->unknown == NULL)
+		return R_UNKNOWN;
+	s->restart = false;
+	engine_ask(s, ASK_UNKNOWN, unknown, line);
+	return R_NONE;
 }
 
 /*
@@ -462,12 +484,13 @@ command_line(struct session *s, char *line)
 		line[--n] = '\0';
 	v = find_verb(line, &arg);
 	/* An unknown one may be the password, after a refused AUTH. */
-	s->secret |= v == NULL;
-	if (s->hooks->command != NULL)
-		s->hooks->command(s->arg, v == NULL ? "?" :
-		    v->run == sasl_start ? "AUTH" : line,
-		    v != NULL && v->run == sasl_start);
-	why = run(s, v, arg);
+	s->line_secret |= v == NULL;
+	engine_tell(s, command, v == NULL ? "?" :
+	    v->run == sasl_start ? "AUTH" : line,
+	    v != NULL && v->run == sasl_start);
+	if (engine_muted(s))
+		return;
+	why = v == NULL ? unknown(s, line) : run(s, v, arg);
 	reply(s, why);
 	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		if (why == ends[i].why) {
@@ -515,43 +538,43 @@ append_limit(char *p, const char *name, unsigned limit)
 }
 
 static char *
-limits_of(const struct session *s, char *p)
+limits_of(struct session *s, char *p)
 {
 	p = append_limit(p, " RCPTMAX=", s->config->max_recipients);
 	return append_limit(p, " MAILMAX=", s->config->max_messages);
 }
 
 static char *
-size_of(const struct session *s, char *p)
+size_of(struct session *s, char *p)
 {
 	return append_number(append(p, " "), s->config->max_size);
 }
 
 static char *
-mechanisms_of(const struct session *s, char *p)
+mechanisms_of(struct session *s, char *p)
 {
-	return append_at_most(append(p, " "), s->hooks->mechanisms(s->arg),
+	return append_at_most(append(p, " "), engine_mechanisms(s),
 	    SESSION_TEXT_MAX);
 }
 
 static const struct {
 	unsigned	 extension;
 	const char	*keyword;
-	char		*(*arguments)(const struct session *, char *);
+	char		*(*arguments)(struct session *, char *);
 } keywords[] = {
-	{ SESSION_PIPELINING,	"PIPELINING",		NULL },
-	{ SESSION_SIZE,		"SIZE",			size_of },
-	{ SESSION_8BITMIME,	"8BITMIME",		NULL },
-	{ SESSION_STARTTLS,	"STARTTLS",		NULL },
-	{ SESSION_AUTH,		"AUTH",			mechanisms_of },
-	{ SESSION_CHUNKING,	"CHUNKING",		NULL },
-	{ SESSION_BINARYMIME,	"BINARYMIME",		NULL },
-	{ SESSION_SMTPUTF8,	"SMTPUTF8",		NULL },
-	{ SESSION_DSN,		"DSN",			NULL },
-	{ SESSION_MT_PRIORITY,	"MT-PRIORITY",		NULL },
-	{ SESSION_LIMITS,	"LIMITS",		limits_of },
-	{ SESSION_STATUSCODES,	"ENHANCEDSTATUSCODES",	NULL },
-	{ SESSION_HELP,		"HELP",			NULL },
+	{ SESSION_EXT_PIPELINING,	"PIPELINING",		NULL },
+	{ SESSION_EXT_SIZE,		"SIZE",			size_of },
+	{ SESSION_EXT_8BITMIME,	"8BITMIME",		NULL },
+	{ SESSION_EXT_STARTTLS,	"STARTTLS",		NULL },
+	{ SESSION_EXT_AUTH,		"AUTH",			mechanisms_of },
+	{ SESSION_EXT_CHUNKING,	"CHUNKING",		NULL },
+	{ SESSION_EXT_BINARYMIME,	"BINARYMIME",		NULL },
+	{ SESSION_EXT_SMTPUTF8,	"SMTPUTF8",		NULL },
+	{ SESSION_EXT_DSN,		"DSN",			NULL },
+	{ SESSION_EXT_MT_PRIORITY,	"MT-PRIORITY",		NULL },
+	{ SESSION_EXT_LIMITS,	"LIMITS",		limits_of },
+	{ SESSION_EXT_STATUSCODES,	"ENHANCEDSTATUSCODES",	NULL },
+	{ SESSION_EXT_HELP,		"HELP",			NULL },
 };
 
 #define NKEYWORDS	(sizeof(keywords) / sizeof(keywords[0]))
@@ -570,9 +593,10 @@ static void
 announce(struct session *s)
 {
 	char line[SESSION_NAME_MAX + SESSION_TEXT_MAX], *p;
+	const char *const *more = s->config->keywords;
 	size_t i;
 
-	append_at_most(line, s->config->hostname, SESSION_NAME_MAX);
+	append_at_most(line, engine_name(s), SESSION_NAME_MAX);
 	for (i = 0; i < NKEYWORDS; i++) {
 		if (!engine_offers(s, keywords[i].extension))
 			continue;
@@ -580,6 +604,11 @@ announce(struct session *s)
 		p = append(line, keywords[i].keyword);
 		if (keywords[i].arguments != NULL)
 			keywords[i].arguments(s, p);
+	}
+	for (i = 0; more != NULL && i < SESSION_KEYWORDS_MAX &&
+	    more[i] != NULL; i++) {
+		reply_line(s, 250, '-', line);
+		append_at_most(line, more[i], SESSION_TEXT_MAX);
 	}
 	reply_line(s, 250, ' ', line);
 }
@@ -593,13 +622,13 @@ greeted(struct session *s, const struct session_verdict *v)
 		return;
 	}
 	engine_end_transaction(s);
-	memcpy(s->helo, s->helo_new, sizeof(s->helo));
+	memcpy(s->helo, s->buffers->line, strlen(s->buffers->line) + 1);
 	s->greeted = true;
 	s->esmtp = s->helo_esmtp;
 	if (s->esmtp)
 		announce(s);
 	else
-		reply(s, R_HELO);
+		reply_verdict(s, v, R_HELO, R_REFUSED);
 }
 
 static void
@@ -637,7 +666,7 @@ chunked(struct session *s, const struct session_verdict *v)
 		return;
 	}
 	reply_verdict(s, v, R_CHUNK, R_LOCAL_ERROR);
-	if (s->state == STATE_CLOSED)
+	if (s->state == SESSION_STATE_CLOSED)
 		return;
 	if (s->config->lmtp && s->tx.last) {
 		s->tx.refusal = v->code >= 500 && v->code <= 599 ? R_REFUSED :
@@ -656,7 +685,37 @@ secured(struct session *s, const struct session_verdict *v)
 		return;
 	}
 	reply(s, R_STARTTLS);
-	s->state = STATE_TLS;
+	s->state = SESSION_STATE_TLS;
+}
+
+/* RFC 5321 section 3.1 has 554 for what will not change, and 421 otherwise. */
+static void
+connect_answered(struct session *s, const struct session_verdict *v)
+{
+	struct session_verdict refusal = *v;
+
+	if (v->kind == SESSION_ACCEPT) {
+		reply_banner(s, v->text);
+		return;
+	}
+	if (v->kind != SESSION_REFUSE || (v->code >= 400 && v->code < 500))
+		refusal.code = 421;
+	else
+		refusal.code = 554;
+	refusal.kind = SESSION_REFUSE;
+	reply_verdict(s, &refusal, R_NONE, R_NO_SERVICE);
+	engine_close(s);
+}
+
+static void
+unknown_answered(struct session *s, const struct session_verdict *v)
+{
+	if (v->kind != SESSION_ACCEPT || !s->restart) {
+		reply_verdict(s, v, R_OK, R_UNKNOWN);
+		return;
+	}
+	engine_forget(s);
+	engine_connect(s);
 }
 
 void
@@ -664,6 +723,12 @@ command_answered(struct session *s, enum question what,
     const struct session_verdict *v)
 {
 	switch (what) {
+	case ASK_CONNECT:
+		connect_answered(s, v);
+		break;
+	case ASK_UNKNOWN:
+		unknown_answered(s, v);
+		break;
 	case ASK_HELO:
 		greeted(s, v);
 		break;

@@ -58,7 +58,7 @@ refuse(struct session_transaction *tx, enum reply why)
 static void
 emit(struct session *s, const char *p, size_t n)
 {
-	if (n == 0 || s->tx.refusal != R_NONE)
+	if (n == 0 || s->tx.refusal != R_NONE || engine_muted(s))
 		return;
 	if (!s->tx.header_over) {
 		count_hops(&s->tx, p, n);
@@ -67,8 +67,12 @@ emit(struct session *s, const char *p, size_t n)
 			return;
 		}
 	}
-	if (s->hooks->body != NULL)
-		s->hooks->body(s->arg, p, n);
+	if (s->hooks->body == NULL)
+		return;
+	s->in_hook = true;
+	if (!s->hooks->body(s->arg, p, n))
+		refuse(&s->tx, R_LOCAL_ERROR);
+	s->in_hook = false;
 }
 
 /* What an octet makes of the state; dots: whether a lone one is the end. */
@@ -198,7 +202,7 @@ data_start(struct session *s)
 {
 	s->tx.data = D_LINE;
 	s->tx.message = true;
-	s->state = STATE_DATA;
+	s->state = SESSION_STATE_DATA;
 }
 
 size_t
@@ -212,7 +216,7 @@ data_input(struct session *s, const char *p, size_t n)
 	}
 	s->tx.size -= 2;
 	check_size(s, 0);
-	s->state = STATE_END;
+	s->state = SESSION_STATE_END;
 	data_finish(s);
 	return used;
 }
@@ -232,7 +236,7 @@ chunk_start(struct session *s, uint64_t size, enum reply refusal)
 		s->tx.by_bdat = true;
 		s->tx.message = true;
 	}
-	s->state = STATE_CHUNK;
+	s->state = SESSION_STATE_CHUNK;
 	if (size == 0)
 		chunk_input(s, "", 0);
 }
@@ -242,12 +246,12 @@ chunk_end(struct session *s)
 {
 	enum reply why = (enum reply)s->chunk_refusal;
 
-	s->state = STATE_COMMAND;
+	s->state = SESSION_STATE_COMMAND;
 	if (why == R_NONE && s->tx.last && s->tx.data == D_CR &&
 	    s->tx.body != SESSION_BODY_BINARY)
 		refuse(&s->tx, R_BARE);
 	if ((why == R_NONE && s->tx.last) || s->tx.reported > 0) {
-		s->state = STATE_END;
+		s->state = SESSION_STATE_END;
 		data_finish(s);
 		return;
 	}
@@ -282,27 +286,43 @@ chunk_input(struct session *s, const char *p, size_t n)
 }
 
 /*
+ * One reply or refusal for the recipient whose turn it is.  A message that
+ * there is no hook for is nobody's.
+ */
+static void
+report(struct session *s)
+{
+	struct session_verdict v = { .kind = SESSION_UNDECIDED };
+
+	if (s->tx.refusal != R_NONE || s->hooks->end == NULL)
+		engine_decide(s, ASK_END, &v);
+	else
+		engine_ask(s, ASK_END, end, s->tx.size, s->tx.reported);
+}
+
+/*
  * The end of a message: one reply in SMTP, one a recipient in LMTP (RFC 2033
- * section 4.2).  Called again when there is room, and after each verdict.
+ * section 4.2), where each leaves before the hook is asked for the next, which
+ * may take its time: whoever was told of a delivery does not repeat it.  Called
+ * again when there is room, and after each verdict.
  */
 void
 data_finish(struct session *s)
 {
 	unsigned total = s->config->lmtp ? s->tx.recipients : 1;
-	struct session_verdict v = engine_accept;
 
-	while (s->state == STATE_END && s->pending == ASK_NOTHING) {
+	while (s->state == SESSION_STATE_END && s->pending == ASK_NOTHING &&
+	    !engine_muted(s)) {
 		if (s->tx.reported == total) {
 			s->messages += s->tx.message;
-			s->state = STATE_COMMAND;
+			s->state = SESSION_STATE_COMMAND;
 			engine_end_transaction(s);
 			return;
 		}
-		if (!reply_room(s))
+		if (!reply_room(s) || (s->tx.reported > 0 && s->out_len > 0 &&
+		    s->tx.refusal == R_NONE))
 			return;
-		if (s->tx.refusal == R_NONE && s->hooks->end != NULL)
-			v = s->hooks->end(s->arg, s->tx.size, s->tx.reported);
-		engine_ask(s, ASK_END, v);
+		report(s);
 	}
 }
 

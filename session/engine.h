@@ -11,14 +11,14 @@
 /* Every reply of the engine's own; the table is in reply.c. */
 enum reply {
 	R_NONE,		/* nothing against it; nothing to say */
-	R_SAID,		/* refused, and a hook's words said so */
-	R_BANNER, R_BANNER_LMTP, R_CLOSING, R_OK, R_HELO, R_MAIL, R_RCPT,
+	R_SAID,		/* a hook's words said it */
+	R_CLOSING, R_OK, R_HELO, R_MAIL, R_RCPT,
 	R_STARTTLS,
 	R_HELP, R_VERIFY, R_AUTHENTICATED, R_START_INPUT, R_MESSAGE, R_CHUNK,
 	R_NO_TLS_NOW, R_AUTH_BROKEN, R_LOCAL_ERROR, R_TOO_MANY_RECIPIENTS,
 	R_HTTP, R_TOO_MANY_ERRORS, R_TOO_MUCH_JUNK, R_TOO_MANY_MESSAGES,
 	R_TOO_MANY_FAILURES,
-	R_LINE_TOO_LONG, R_CONTROL, R_UNKNOWN, R_OBSOLETE, R_NOT_OFFERED,
+	R_NO_SERVICE, R_LINE_TOO_LONG, R_CONTROL, R_UNKNOWN, R_OBSOLETE, R_NOT_OFFERED,
 	R_NO_ARGUMENT, R_ARGUMENT, R_HELO_NAME, R_MAIL_SYNTAX, R_RCPT_SYNTAX,
 	R_PARAMETER_SYNTAX, R_PARAMETER, R_PARAMETER_TWICE, R_PARAMETER_VALUE,
 	R_HELO_FIRST, R_MAIL_FIRST, R_NESTED_MAIL, R_NO_RECIPIENTS,
@@ -32,8 +32,8 @@ enum reply {
 
 /* What a hook was asked; its verdict goes on there. */
 enum question {
-	ASK_NOTHING, ASK_HELO, ASK_MAIL, ASK_RCPT, ASK_DATA, ASK_BDAT, ASK_END,
-	ASK_VERIFY, ASK_STARTTLS, ASK_AUTH
+	ASK_NOTHING, ASK_CONNECT, ASK_HELO, ASK_MAIL, ASK_RCPT, ASK_DATA, ASK_BDAT, ASK_END,
+	ASK_VERIFY, ASK_UNKNOWN, ASK_STARTTLS, ASK_AUTH
 };
 
 /* reply.c */
@@ -43,8 +43,9 @@ void	reply_line(struct session *, int code, char separator,
 	    const char *text);
 void	reply_verdict(struct session *, const struct session_verdict *,
 	    enum reply accepted, enum reply refused);
-void	reply_status(struct session *, int code, const char *status,
-	    const char *text);
+void	reply_banner(struct session *, const char *text);
+/* 421 with our name before the text. */
+void	reply_goodbye(struct session *, const char *status, const char *text);
 /* 334 with a challenge in base64. */
 void	reply_challenge(struct session *, const char *);
 bool	reply_room(const struct session *);
@@ -52,19 +53,52 @@ const char *reply_text(enum reply);	/* without our name before it */
 int	reply_code(enum reply);
 
 /* session.c */
-void	engine_ask(struct session *, enum question, struct session_verdict);
+
+/*
+ * Call a hook, for its verdict.  A hook may end the session or answer before it
+ * says SESSION_LATER: nothing of that is acted on until it has returned.
+ */
+struct engine_question {
+	struct session_verdict verdict, early;
+};
+/* False: there is nobody to ask, and the verdict is set. */
+bool	engine_enter(struct session *, bool hook, struct engine_question *);
+void	engine_leave(struct session *, struct engine_question *);
+void	engine_decide(struct session *, enum question,
+	    struct session_verdict *);
+#define engine_ask(s, what, hook, ...) do {				\
+	struct engine_question q_;					\
+									\
+	if (engine_enter(s, (s)->hooks->hook != NULL, &q_)) {		\
+		(s)->hooks->hook((s)->arg, ##__VA_ARGS__, &q_.verdict);	\
+		engine_leave(s, &q_);					\
+	}								\
+	engine_decide(s, what, &q_.verdict);				\
+} while (0)
+/* Call a hook that only is told. */
+#define engine_tell(s, hook, ...) do {					\
+	if ((s)->hooks->hook != NULL) {					\
+		(s)->in_hook = true;					\
+		(s)->hooks->hook((s)->arg, ##__VA_ARGS__);		\
+		(s)->in_hook = false;					\
+	}								\
+} while (0)
+/* A hook ended the session: nothing more is asked, told or said. */
+bool	engine_muted(const struct session *);
+const char *engine_mechanisms(struct session *);	/* never NULL */
+
 void	engine_event(struct session *, enum session_event, const char *why);
 void	engine_close(struct session *);
 void	engine_end_transaction(struct session *);
+void	engine_connect(struct session *);	/* the banner, or a refusal */
+/* All that was said is forgotten. */
+void	engine_forget(struct session *);
 /* Why an extension can't be used now; R_NONE: it can, and EHLO says so. */
-enum reply engine_refuses(const struct session *, unsigned extension);
+enum reply engine_refuses(struct session *, unsigned extension);
 bool	engine_limit(unsigned);
-bool	engine_offers(const struct session *, unsigned extension);
+bool	engine_offers(struct session *, unsigned extension);
 bool	engine_over(unsigned count, unsigned limit);	/* 0: never */
-extern const struct session_verdict engine_accept;
-#define engine_hook(s, name, ...)					\
-	((s)->hooks->name != NULL ?					\
-	    (s)->hooks->name((s)->arg, ##__VA_ARGS__) : engine_accept)
+const char *engine_name(const struct session *);	/* ours */
 
 /* command.c */
 void	command_line(struct session *, char *line);
@@ -87,9 +121,10 @@ void	data_answered(struct session *, const struct session_verdict *);
 
 /* sasl.c */
 /* engine_refuses() of AUTH, once EHLO was said and it is configured. */
-enum reply sasl_refuses(const struct session *);
+enum reply sasl_refuses(struct session *);
 enum reply sasl_start(struct session *, char *);
 void	sasl_line(struct session *, char *, size_t);
 void	sasl_answered(struct session *, const struct session_verdict *);
+void	sasl_challenge(struct session *, const unsigned char *, size_t);
 
 #endif

@@ -78,7 +78,7 @@ parse_body(struct session *s, struct envelope *e, char *value)
 	else if (same(value, "8BITMIME"))
 		e->mail->body = SESSION_BODY_8BIT;
 	else if (same(value, "BINARYMIME") &&
-	    engine_offers(s, SESSION_BINARYMIME))
+	    engine_offers(s, SESSION_EXT_BINARYMIME))
 		e->mail->body = SESSION_BODY_BINARY;
 	else
 		return R_PARAMETER_VALUE;
@@ -333,22 +333,22 @@ parse_orcpt(struct session *s, struct envelope *e, char *value)
 }
 
 static const struct parameter parameters[] = {
-	{ "SIZE",	SESSION_SIZE,		false,	parse_size },
-	{ "BODY",	SESSION_8BITMIME,	false,	parse_body },
-	{ "SMTPUTF8",	SESSION_SMTPUTF8,	false,	parse_utf8 },
-	{ "AUTH",	SESSION_AUTH,		false,	parse_auth },
-	{ "RET",	SESSION_DSN,		false,	parse_ret },
-	{ "ENVID",	SESSION_DSN,		false,	parse_envid },
-	{ "MT-PRIORITY", SESSION_MT_PRIORITY,	false,	parse_priority },
-	{ "NOTIFY",	SESSION_DSN,		true,	parse_notify },
-	{ "ORCPT",	SESSION_DSN,		true,	parse_orcpt },
+	{ "SIZE",	SESSION_EXT_SIZE,		false,	parse_size },
+	{ "BODY",	SESSION_EXT_8BITMIME,	false,	parse_body },
+	{ "SMTPUTF8",	SESSION_EXT_SMTPUTF8,	false,	parse_utf8 },
+	{ "AUTH",	SESSION_EXT_AUTH,		false,	parse_auth },
+	{ "RET",	SESSION_EXT_DSN,		false,	parse_ret },
+	{ "ENVID",	SESSION_EXT_DSN,		false,	parse_envid },
+	{ "MT-PRIORITY", SESSION_EXT_MT_PRIORITY,	false,	parse_priority },
+	{ "NOTIFY",	SESSION_EXT_DSN,		true,	parse_notify },
+	{ "ORCPT",	SESSION_EXT_DSN,		true,	parse_orcpt },
 };
 
 #define NPARAMETERS	(sizeof(parameters) / sizeof(parameters[0]))
 
 /* AUTH= is of use after AUTH most of all, when there is no more AUTH. */
 static bool
-takes(const struct session *s, unsigned extension)
+takes(struct session *s, unsigned extension)
 {
 	enum reply why = engine_refuses(s, extension);
 

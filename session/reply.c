@@ -19,8 +19,6 @@ static const struct {
 	const char	*status;
 	const char	*text;
 } replies[] = {
-	[R_BANNER] = { 220, "", "%ESMTP" },
-	[R_BANNER_LMTP] = { 220, "", "%LMTP" },
 	[R_CLOSING] = { 221, "2.0.0", "%closing connection" },
 	[R_OK] = { 250, "2.0.0", "OK" },
 	[R_HELO] = { 250, "", "%" },
@@ -46,6 +44,7 @@ static const struct {
 	    "%too many messages in one session" },
 	[R_TOO_MANY_FAILURES] = { 421, "4.7.0",
 	    "%too many failed authentications" },
+	[R_NO_SERVICE] = { 554, "5.3.2", "No service for you here" },
 	[R_LINE_TOO_LONG] = { 500, "5.5.2", "Line too long" },
 	[R_CONTROL] = { 501, "5.5.2",
 	    "Control character in command; lines end with CR LF" },
@@ -103,7 +102,7 @@ struct line {
 bool
 reply_room(const struct session *s)
 {
-	return sizeof(s->out) - s->out_len >= ROOM;
+	return SESSION_OUTPUT_SIZE - s->out_len >= ROOM;
 }
 
 const char *
@@ -137,18 +136,25 @@ add_code(struct line *l, int code, char separator)
 	l->text[l->len++] = separator;
 }
 
-/* reply_room() saw to it that it fits. */
+/*
+ * reply_room() saw to it that it fits.  Once a hook has ended the session
+ * nothing more is said but the end of a reply that was begun.
+ */
 static void
 put(struct session *s, struct line *l)
 {
-	if (s->hooks->reply != NULL)
-		s->hooks->reply(s->arg, l->text, l->len);
-	l->text[l->len++] = '\r';
-	l->text[l->len++] = '\n';
-	if (l->len > sizeof(s->out) - s->out_len)
+	size_t len = l->len + 2;
+
+	if ((engine_muted(s) && !s->in_reply) || s->buffers == NULL ||
+	    len > SESSION_OUTPUT_SIZE - s->out_len)
 		return;
-	memcpy(s->out + s->out_len, l->text, l->len);
-	s->out_len += l->len;
+	memcpy(l->text + l->len, "\r\n", 2);
+	memcpy(s->buffers->out + s->out_len, l->text, len);
+	s->out_len += len;
+	s->in_reply = l->text[3] == '-';
+	l->text[l->len] = '\0';
+	if (!engine_muted(s))
+		engine_tell(s, reply, l->text, l->len);
 }
 
 void
@@ -167,23 +173,42 @@ reply_challenge(struct session *s, const char *base64)
 	reply_line(s, 334, ' ', base64);
 }
 
-void
-reply_status(struct session *s, int code, const char *status, const char *text)
+/* Each line of the text with code and status; our name before the first. */
+static void
+say(struct session *s, int code, const char *status, bool name,
+    const char *text)
 {
-	struct line l = { 0 };
+	unsigned i;
+	size_t n;
+	bool last = false;
 
-	add_code(&l, code, ' ');
-	if (*status != '\0' && s->config->extensions & SESSION_STATUSCODES) {
-		add(&l, status, sizeof("5.999.999") - 1);
-		add(&l, " ", 1);
-	}
-	if (*text == '%') {
-		add(&l, s->config->hostname, SESSION_NAME_MAX);
-		if (*++text != '\0')
+	for (i = 1; !last; i++, text += n + 1) {
+		struct line l = { 0 };
+
+		n = strcspn(text, "\n");
+		last = text[n] == '\0' || text[n + 1] == '\0' ||
+		    i == SESSION_LINES_MAX;
+		add_code(&l, code, last ? ' ' : '-');
+		if (*status != '\0' &&
+		    s->config->extensions & SESSION_EXT_STATUSCODES) {
+			add(&l, status, sizeof("5.999.999") - 1);
 			add(&l, " ", 1);
+		}
+		if (name && i == 1) {
+			add(&l, engine_name(s), SESSION_NAME_MAX);
+			add(&l, " ", n > 0 ? 1 : 0);
+		}
+		add(&l, text, n < SESSION_TEXT_MAX ? n : SESSION_TEXT_MAX);
+		put(s, &l);
 	}
-	add(&l, text, SESSION_TEXT_MAX);
-	put(s, &l);
+}
+
+static void
+say_own(struct session *s, int code, const char *status, enum reply id)
+{
+	const char *text = replies[id].text;
+
+	say(s, code, status, *text == '%', reply_text(id));
 }
 
 /*
@@ -194,7 +219,7 @@ reply_status(struct session *s, int code, const char *status, const char *text)
 static bool
 too_many_errors(struct session *s, int code)
 {
-	if (s->state == STATE_END && s->tx.reported > 0)
+	if (s->state == SESSION_STATE_END && s->tx.reported > 0)
 		return false;
 	if (code < 500 || !engine_over(++s->errors, s->config->max_errors))
 		return false;
@@ -210,40 +235,79 @@ reply(struct session *s, enum reply id)
 	if (id == R_NONE || id == R_SAID ||
 	    too_many_errors(s, replies[id].code))
 		return;
-	reply_status(s, replies[id].code, replies[id].status, replies[id].text);
+	say_own(s, replies[id].code, replies[id].status, id);
 }
 
 /* An enhanced status code, of the code's class. */
 static bool
 is_status(const char *text, int code)
 {
-	unsigned len = text != NULL ? address_status(text) : 0;
+	unsigned len = address_status(text);
 
 	return len > 0 && text[len] == '\0' && text[0] == '0' + code / 100;
+}
+
+void
+reply_banner(struct session *s, const char *text)
+{
+	char both[sizeof("ESMTP ") + sizeof(((struct session_verdict *)0)->text)];
+	const char *protocol = s->config->lmtp ? "LMTP" : "ESMTP";
+	size_t n = strlen(protocol);
+
+	memcpy(both, protocol, n);
+	both[n] = ' ';
+	memcpy(both + n + 1, text, strlen(text) + 1);
+	if (*text == '\0')
+		both[n] = '\0';
+	say(s, 220, "", true, both);
+}
+
+void
+reply_goodbye(struct session *s, const char *status, const char *text)
+{
+	say(s, 421, is_status(status, 421) ? status : "4.3.2", true, text);
+}
+
+/* What is said if there is neither yes nor no. */
+static enum reply
+undecided(enum reply refused)
+{
+	if (refused == R_CREDENTIALS)
+		return R_AUTH_BROKEN;
+	return refused == R_NO_TLS_NOW ? R_NO_TLS_NOW : R_LOCAL_ERROR;
+}
+
+/* A verdict's own code, where it is one for its kind. */
+static int
+code_of(const struct session_verdict *v, int code)
+{
+	if (v->kind == SESSION_ACCEPT)
+		return v->code >= 200 && v->code <= 299 ? v->code : code;
+	return v->code >= 400 && v->code <= 599 ? v->code : code;
 }
 
 void
 reply_verdict(struct session *s, const struct session_verdict *v,
     enum reply accepted, enum reply refused)
 {
-	enum reply id = v->kind == SESSION_ACCEPT ? accepted : refused;
+	bool decided = v->kind == SESSION_ACCEPT || v->kind == SESSION_REFUSE;
+	enum reply id = !decided ? undecided(refused) :
+	    v->kind == SESSION_ACCEPT ? accepted : refused;
 	int code = replies[id].code;
 	const char *status = replies[id].status;
 
-	if (v->kind != SESSION_ACCEPT && v->code >= 400 && v->code <= 599) {
-		if (v->code / 100 != code / 100)
-			status = v->code < 500 ? "4.0.0" : "5.0.0";
-		code = v->code;
-	}
+	if (decided)
+		code = code_of(v, code);
+	if (code / 100 != replies[id].code / 100)
+		status = code < 500 ? "4.0.0" : "5.0.0";
 	if (too_many_errors(s, code))
 		return;
-	if (is_status(v->status, code))
+	if (decided && *status != '\0' && is_status(v->status, code))
 		status = v->status;
-	/* A text of the program's that begins with % has no second meaning. */
-	if (v->text != NULL && *v->text != '\0' && *v->text != '%')
-		reply_status(s, code, status, v->text);
+	if (decided && *v->text != '\0')
+		say(s, code, status, *replies[id].text == '%', v->text);
 	else
-		reply_status(s, code, status, replies[id].text);
+		say_own(s, code, status, id);
 	if (code == 421)	/* RFC 5321 section 3.8: it means the end */
 		engine_close(s);
 }

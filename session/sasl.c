@@ -72,24 +72,24 @@ encode(char *out, const unsigned char *p, size_t n)
 	*out = '\0';
 }
 
-static void
-challenge(struct session *s, const unsigned char *p, size_t n)
+void
+sasl_challenge(struct session *s, const unsigned char *p, size_t n)
 {
 	char text[(SESSION_CHALLENGE_MAX + 2) / 3 * 4 + 1];
 
 	encode(text, p, n);
 	reply_challenge(s, text);
-	s->state = STATE_SASL;
+	s->state = SESSION_STATE_SASL;
 }
 
 /* The exchange is over: what it was about is forgotten. */
 static enum reply
 finish(struct session *s, enum reply why, bool told)
 {
-	if (!told && s->hooks->auth_end != NULL)
-		s->hooks->auth_end(s->arg);
+	if (!told)
+		engine_tell(s, auth_end);
 	*s->mechanism = '\0';
-	s->state = STATE_COMMAND;
+	s->state = SESSION_STATE_COMMAND;
 	return why;
 }
 
@@ -98,7 +98,7 @@ sasl_answered(struct session *s, const struct session_verdict *v)
 {
 	finish(s, R_NONE, true);
 	s->authenticated = v->kind == SESSION_ACCEPT;
-	s->auth_failures += !s->authenticated &&
+	s->auth_failures += v->kind == SESSION_REFUSE &&
 	    (v->code == 0 || v->code == 535);
 	reply_verdict(s, v, R_AUTHENTICATED, R_CREDENTIALS);
 }
@@ -116,28 +116,26 @@ ask(struct session *s, const char *input, size_t len, bool first, bool have)
 		.challenge = out,
 		.challenge_size = sizeof(out),
 	};
-	struct session_verdict v = s->hooks->auth(s->arg, &x);
+	struct engine_question q;
 
-	if (v.kind == SESSION_CHALLENGE && x.challenge_len <= sizeof(out))
-		challenge(s, out, x.challenge_len);
+	if (engine_enter(s, s->hooks->auth != NULL, &q)) {
+		s->exchange = &x;
+		s->hooks->auth(s->arg, &x, &q.verdict);
+		s->exchange = NULL;
+		engine_leave(s, &q);
+	}
+	if (q.verdict.kind == SESSION_CHALLENGE &&
+	    x.challenge_len <= sizeof(out) && !engine_muted(s))
+		sasl_challenge(s, out, x.challenge_len);
 	else
-		engine_ask(s, ASK_AUTH, v);
-}
-
-void
-session_challenge(struct session *s, const unsigned char *p, size_t len)
-{
-	if (s->pending != ASK_AUTH || len > SESSION_CHALLENGE_MAX)
-		return;
-	s->pending = ASK_NOTHING;
-	challenge(s, p, len);
+		engine_decide(s, ASK_AUTH, &q.verdict);
 }
 
 /* Is the name one of those offered, in any case?  If so, it is kept. */
 static bool
 choose(struct session *s, const char *name, size_t n)
 {
-	const char *p = s->hooks->mechanisms(s->arg);
+	const char *p = engine_mechanisms(s);
 	size_t k, len;
 
 	for (; *p != '\0'; p += len + (p[len] == ' ')) {
@@ -157,10 +155,8 @@ choose(struct session *s, const char *name, size_t n)
 
 /* RFC 4954 section 4: not twice, not within a transaction. */
 enum reply
-sasl_refuses(const struct session *s)
+sasl_refuses(struct session *s)
 {
-	const char *mechanisms;
-
 	if (s->authenticated)
 		return R_AUTH_ALREADY;
 	if (s->tx.mail)
@@ -170,12 +166,9 @@ sasl_refuses(const struct session *s)
 	if (s->config->max_auth_failures != 0 &&
 	    s->auth_failures >= s->config->max_auth_failures)
 		return R_TOO_MANY_FAILURES;
-	if (s->hooks->mechanisms == NULL || s->hooks->auth == NULL ||
-	    (!s->tls && s->config->tls_required))
+	if (s->hooks->auth == NULL || (!s->tls && s->config->tls_required))
 		return R_NOT_OFFERED;
-	mechanisms = s->hooks->mechanisms(s->arg);
-	return mechanisms != NULL && *mechanisms != '\0' ? R_NONE :
-	    R_NOT_OFFERED;
+	return *engine_mechanisms(s) != '\0' ? R_NONE : R_NOT_OFFERED;
 }
 
 /* AUTH mechanism [initial-response] */
@@ -204,8 +197,9 @@ sasl_line(struct session *s, char *line, size_t n)
 {
 	long len;
 
-	if (s->hooks->command != NULL)
-		s->hooks->command(s->arg, "*", true);
+	engine_tell(s, command, "*", true);
+	if (engine_muted(s))
+		return;
 	if (strcmp(line, "*") == 0)
 		reply(s, finish(s, R_CANCELLED, false));
 	else if ((len = decode(line, n)) < 0)

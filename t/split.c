@@ -33,8 +33,9 @@ struct run {
 };
 
 static struct session_config config = {
+	.size = sizeof(config),
 	.hostname = "mx.test",
-	.extensions = ~0u & ~SESSION_STARTTLS,
+	.extensions = ~0u & ~SESSION_EXT_STARTTLS,
 	.auth_cleartext = true,
 	.max_size = 600,
 	.max_recipients = 3,
@@ -74,15 +75,14 @@ note(struct run *r, const char *call, const char *what)
 	add(&r->calls, "\n", 1);
 }
 
-static struct session_verdict
-answer(struct run *r, struct session_verdict v)
+static void
+answer(struct run *r, struct session_verdict *to, struct session_verdict v)
 {
-	static const struct session_verdict later = { .kind = SESSION_LATER };
-
 	if (!r->late)
-		return v;
+		*to = v;
+	else
+		to->kind = SESSION_LATER;
 	r->verdict = v;
-	return later;
 }
 
 static struct session_verdict
@@ -93,15 +93,15 @@ judge(const char *text)
 	return strstr(text, "wait") != NULL ? wait_a_bit : yes;
 }
 
-static struct session_verdict
-on_helo(void *arg, const char *name)
+static void
+on_helo(void *arg, const char *name, struct session_verdict *v)
 {
 	note(arg, "helo", name);
-	return answer(arg, judge(name));
+	answer(arg, v, judge(name));
 }
 
-static struct session_verdict
-on_mail(void *arg, const struct session_mail *m)
+static void
+on_mail(void *arg, const struct session_mail *m, struct session_verdict *v)
 {
 	char line[1024];
 
@@ -111,35 +111,36 @@ on_mail(void *arg, const struct session_mail *m)
 	    m->auth != NULL ? m->auth : "", m->ret != NULL ? m->ret : "",
 	    m->envid != NULL ? m->envid : "", m->priority);
 	note(arg, "mail", line);
-	return answer(arg, judge(m->path));
+	answer(arg, v, judge(m->path));
 }
 
-static struct session_verdict
-on_rcpt(void *arg, const struct session_rcpt *m)
+static void
+on_rcpt(void *arg, const struct session_rcpt *m, struct session_verdict *v)
 {
 	note(arg, "rcpt", m->path);
 	note(arg, "notify", m->notify != NULL ? m->notify : "");
 	note(arg, "orcpt", m->orcpt != NULL ? m->orcpt : "");
-	return answer(arg, judge(m->path));
-}
-
-static struct session_verdict
-on_data(void *arg)
-{
-	note(arg, "data", "");
-	return answer(arg, yes);
+	answer(arg, v, judge(m->path));
 }
 
 static void
+on_data(void *arg, struct session_verdict *v)
+{
+	note(arg, "data", "");
+	answer(arg, v, yes);
+}
+
+static bool
 on_body(void *arg, const char *p, size_t n)
 {
 	struct run *r = arg;
 
 	add(&r->body, p, n);
+	return true;
 }
 
-static struct session_verdict
-on_end(void *arg, uint64_t size, unsigned recipient)
+static void
+on_end(void *arg, uint64_t size, unsigned recipient, struct session_verdict *v)
 {
 	struct run *r = arg;
 	char line[64];
@@ -151,7 +152,7 @@ on_end(void *arg, uint64_t size, unsigned recipient)
 	add(&r->calls, r->body.p != NULL ? r->body.p : "", r->body.len);
 	bad = r->body.len > 0 &&
 	    memmem(r->body.p, r->body.len, "REFUSE", 6) != NULL;
-	return answer(r, bad ? no : yes);
+	answer(r, v, bad ? no : yes);
 }
 
 /* What was given of a message that was refused depends on the cuts. */
@@ -164,11 +165,11 @@ on_reset(void *arg)
 	r->body.len = 0;
 }
 
-static struct session_verdict
-on_verify(void *arg, const char *what, bool expand)
+static void
+on_verify(void *arg, const char *what, bool expand, struct session_verdict *v)
 {
 	note(arg, expand ? "expn" : "vrfy", what);
-	return answer(arg, judge(what));
+	answer(arg, v, judge(what));
 }
 
 static const char *
@@ -178,8 +179,8 @@ on_mechanisms(void *arg)
 	return "PLAIN LOGIN";
 }
 
-static struct session_verdict
-on_auth(void *arg, struct session_sasl *x)
+static void
+on_auth(void *arg, struct session_sasl *x, struct session_verdict *v)
 {
 	struct run *r = arg;
 	bool right = x->input_len == 2 &&
@@ -192,14 +193,13 @@ on_auth(void *arg, struct session_sasl *x)
 		r->steps = 0;
 	if (!x->have_input && r->steps++ == 0) {
 		r->challenge = true;
-		if (r->late)
-			return answer(r, yes);
+		v->kind = r->late ? SESSION_LATER : SESSION_CHALLENGE;
 		memcpy(x->challenge, "who?", 4);
 		x->challenge_len = 4;
-		return (struct session_verdict){ .kind = SESSION_CHALLENGE };
+		return;
 	}
-	return answer(r, right ? yes : (struct session_verdict){
-	    SESSION_REFUSE, 535, NULL, NULL });
+	answer(r, v, right ? yes : (struct session_verdict){
+	    .kind = SESSION_REFUSE, .code = 535 });
 }
 
 static void
@@ -217,7 +217,7 @@ on_event(void *arg, enum session_event event, const char *why)
 
 static const struct session_hooks hooks = {
 	.helo = on_helo, .mail = on_mail, .rcpt = on_rcpt, .data = on_data,
-	.body = on_body, .end = on_end, .reset = on_reset,
+	.size = sizeof(hooks), .body = on_body, .end = on_end, .reset = on_reset,
 	.verify = on_verify, .mechanisms = on_mechanisms, .auth = on_auth,
 	.auth_end = on_auth_end, .event = on_event,
 };
@@ -240,7 +240,7 @@ decide(struct run *r, struct session *s)
 	if (r->challenge)
 		session_challenge(s, (const unsigned char *)"who?", 4);
 	else
-		session_answer(s, r->verdict);
+		session_answer(s, &r->verdict);
 	r->challenge = false;
 }
 
@@ -295,12 +295,14 @@ static struct run
 run(const struct text *in, size_t first, size_t then, unsigned seed,
     unsigned mode)
 {
+	static struct session_buffers buffers;
 	static struct session s;
 	struct run r = { .late = mode & 1, .slowly = mode & 2 };
 	size_t i, n;
 
 	memset(&s, 0xa5, sizeof(s));
-	session_init(&s, &config, &hooks, &r);
+	memset(&buffers, 0xa5, sizeof(buffers));
+	session_init(&s, &buffers, &config, &hooks, &r);
 	for (i = 0; i < in->len; i += n) {
 		n = piece(in->len - i, i == 0 ? first : then, &seed);
 		if (!feed(&r, &s, in->p + i, n))

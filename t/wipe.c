@@ -18,13 +18,15 @@
 #define WINDOW	8	/* so much of a secret is one */
 
 static const struct session_config config = {
+	.size = sizeof(config),
 	.hostname = "mx.test",
-	.extensions = ~0u & ~SESSION_STARTTLS,
+	.extensions = ~0u & ~SESSION_EXT_STARTTLS,
 	.auth_cleartext = true,
 	.max_auth_failures = 3,
 };
 
 static char	input[65536];
+static struct session_buffers buffers;
 
 static const char *
 on_mechanisms(void *arg)
@@ -34,19 +36,21 @@ on_mechanisms(void *arg)
 }
 
 /* A challenge for no response, and no for every other. */
-static struct session_verdict
-on_auth(void *arg, struct session_sasl *x)
+static void
+on_auth(void *arg, struct session_sasl *x, struct session_verdict *v)
 {
 	(void)arg;
-	if (x->have_input)
-		return (struct session_verdict){ SESSION_REFUSE, 535, NULL,
-		    NULL };
+	if (x->have_input) {
+		session_refuse(v, 535, NULL, NULL);
+		return;
+	}
 	memcpy(x->challenge, "who?", 4);
 	x->challenge_len = 4;
-	return (struct session_verdict){ .kind = SESSION_CHALLENGE };
+	v->kind = SESSION_CHALLENGE;
 }
 
 static const struct session_hooks hooks = {
+	.size = sizeof(hooks),
 	.mechanisms = on_mechanisms, .auth = on_auth,
 };
 
@@ -74,6 +78,14 @@ check(const void *where, size_t size, char **secrets, const char *name,
 		    at);
 }
 
+static void
+check_engine(const struct session *s, char **secrets, const char *name,
+    size_t at)
+{
+	check(s, sizeof(*s), secrets, name, at);
+	check(&buffers, sizeof(buffers), secrets, name, at);
+}
+
 /* One piece in a buffer of its own; false: the session is closed. */
 static bool
 feed(struct session *s, const char *p, size_t len, char **secrets, size_t at)
@@ -95,7 +107,7 @@ feed(struct session *s, const char *p, size_t len, char **secrets, size_t at)
 	check(copy, used, secrets, "input", at);
 	free(copy);
 	if (len > 0 && p[len - 1] == '\n')
-		check(s, sizeof(*s), secrets, "engine", at);
+		check_engine(s, secrets, "engine", at);
 	return session_want(s) != SESSION_CLOSE;
 }
 
@@ -106,7 +118,8 @@ run(size_t len, size_t first, size_t then, char **secrets)
 	size_t i, n;
 
 	memset(&s, 0, sizeof(s));
-	session_init(&s, &config, &hooks, NULL);
+	memset(&buffers, 0, sizeof(buffers));
+	session_init(&s, &buffers, &config, &hooks, NULL);
 	for (i = 0; i < len; i += n) {
 		n = i == 0 ? first : then;
 		if (n == 0 || n > len - i)
@@ -115,7 +128,7 @@ run(size_t len, size_t first, size_t then, char **secrets)
 			break;
 	}
 	session_hangup(&s);
-	check(&s, sizeof(s), secrets, "the end", first);
+	check_engine(&s, secrets, "the end", first);
 }
 
 int

@@ -111,6 +111,7 @@ FULL_PACKAGES = \
 	procmail \
 	procps \
 	python3-pika \
+	python3-systemd \
 	rabbitmq-server \
 	rspamd \
 	runit \

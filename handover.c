@@ -82,6 +82,7 @@ handover_to(const char *program)
 void
 handover_now(void)
 {
+	log_finish();
 	handover_to(handover_program());
 }
 

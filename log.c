@@ -3,12 +3,14 @@
  * and never into the client's connection.
  */
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
@@ -19,17 +21,70 @@
 
 #define LINE_MAX_LOG	2048	/* what is longer is cut, and marked so */
 #define TAIL		8	/* room for that mark, a quote, a newline */
+#define SESSION_LINES	1000	/* then they are only counted */
 
 static struct {
 	enum log_target	 target;
 	bool		 debug;
 	const char	*id;
+	bool		 journal;	/* standard error is systemd's */
+	unsigned	 lines;		/* of the session */
 	int		 patience;	/* milliseconds, with a full pipe */
 } logger = { .target = LOGTO_OFF, .patience = 1000 };
 
 struct line {
 	size_t	len;
 	char	text[LINE_MAX_LOG];
+};
+
+/*
+ * What a line is to syslog(3)'s eyes.  The first row that fits counts; a line
+ * that fits none is information.  Those that a client could have without end
+ * are limited; the others have a limit already, or are worth one: a message
+ * that was taken, a password that was tried.
+ */
+static const struct kind {
+	const char	*event, *status;	/* NULL: any */
+	int		 priority;
+	bool		 limited;
+} kinds[] = {
+	{ "error",	NULL,		LOG_ERR,	true },
+	{ "sandbox",	NULL,		LOG_WARNING,	true },
+	{ "program",	NULL,		LOG_WARNING,	true },
+	{ "suppressed",	NULL,		LOG_WARNING,	false },
+	{ "crash",	NULL,		LOG_WARNING,	false },
+	{ "refused",	NULL,		LOG_NOTICE,	false },
+	{ "auth",	"ok",		LOG_INFO,	false },
+	{ "auth",	"error",	LOG_WARNING,	false },
+	{ "auth",	NULL,		LOG_NOTICE,	false },
+	{ "message",	"accepted",	LOG_INFO,	false },
+	{ "message",	"discarded",	LOG_INFO,	false },
+	{ "close",	NULL,		LOG_INFO,	false },
+	{ "command",	NULL,		LOG_DEBUG,	false },
+	{ "reply",	NULL,		LOG_DEBUG,	false },
+	{ NULL,		"refused",	LOG_NOTICE,	true },
+	{ NULL,		"deferred",	LOG_NOTICE,	true },
+	{ NULL,		"failed",	LOG_NOTICE,	true },
+	{ NULL,		NULL,		LOG_INFO,	true },
+};
+
+/*
+ * Characters that steer what shows them instead of being seen: what Unicode
+ * calls default ignorable (soft hyphen, zero width, the direction of text,
+ * variation selectors, tags), its ends of lines and paragraphs, annotations,
+ * and private use, which any terminal may take as it likes.  With them a name
+ * would be read as another, or a line in another order than it was written.
+ * Letters, marks and blanks of all scripts stay.
+ */
+static const struct {
+	uint32_t	first, last;
+} hidden[] = {
+	{ 0x00ad, 0x00ad }, { 0x034f, 0x034f }, { 0x061c, 0x061c },
+	{ 0x115f, 0x1160 }, { 0x17b4, 0x17b5 }, { 0x180b, 0x180f },
+	{ 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f },
+	{ 0x3164, 0x3164 }, { 0xe000, 0xf8ff }, { 0xfe00, 0xfe0f },
+	{ 0xfeff, 0xfeff }, { 0xffa0, 0xffa0 }, { 0xfff0, 0xfffb },
+	{ 0x1bca0, 0x1bca3 }, { 0x1d173, 0x1d17a }, { 0xe0000, 0x10ffff },
 };
 
 /* Under inetd standard error is the client's socket. */
@@ -48,6 +103,21 @@ is_client(int fd)
 	return false;
 }
 
+/* systemd says which stream is its journal's: "DEVICE:INODE". */
+static bool
+is_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char here[48];
+	struct stat st;
+
+	if (stream == NULL || fstat(fd, &st) == -1)
+		return false;
+	snprintf(here, sizeof(here), "%llu:%llu",
+	    (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	return strcmp(here, stream) == 0;
+}
+
 void
 log_open(enum log_target target, bool debug, const char *id)
 {
@@ -59,6 +129,8 @@ log_open(enum log_target target, bool debug, const char *id)
 		openlog("smtpd", LOG_PID | LOG_NDELAY, LOG_MAIL);
 		tzset();	/* its file is out of reach in the sandbox */
 	}
+	logger.journal = target == LOGTO_STDERR && is_journal(STDERR_FILENO);
+	logger.lines = 0;
 	logger.target = target;
 	logger.debug = debug;
 	logger.id = id;
@@ -114,9 +186,25 @@ is_plain(const char *p)
 	return true;
 }
 
+/* Of valid UTF-8, n octets. */
+static bool
+is_hidden(const char *p, unsigned n)
+{
+	static const unsigned char masks[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+	uint32_t c = (unsigned char)*p & masks[n];
+	size_t i;
+
+	while (--n > 0)
+		c = c << 6 | ((unsigned char)*++p & 0x3f);
+	for (i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+		if (c >= hidden[i].first && c <= hidden[i].last)
+			return true;
+	return false;
+}
+
 /*
- * Never a control octet, never half a character: a terminal may show it.
- * False: cut.
+ * Never a control octet, never half a character, nothing that can't be seen: a
+ * terminal may show it.  False: cut.
  */
 static bool
 add_clean(struct line *l, const char *p)
@@ -129,12 +217,14 @@ add_clean(struct line *l, const char *p)
 		n = 1;
 		if (*p == '"' || *p == '\\')
 			add(l, "\\", 1);
-		if ((*p >= ' ' && *p <= '~') || (n = address_utf8(p)) > 0)
+		if (*p >= ' ' && *p <= '~')
+			add(l, p, 1);
+		else if ((n = address_utf8(p)) > 0 && !is_hidden(p, n))
 			add(l, p, n);
-		else {
+		else
 			add(l, "?", 1);
+		if (n == 0)
 			n = 1;
-		}
 	}
 	return true;
 }
@@ -161,6 +251,25 @@ add_pair(struct line *l, const char *key, const char *value)
 	l->text[l->len++] = '"';
 }
 
+static const struct kind *
+find_kind(const char *event, const char *status)
+{
+	const struct kind *k = kinds;
+
+	while ((k->event != NULL && strcmp(k->event, event) != 0) ||
+	    (k->status != NULL && strcmp(k->status, status) != 0))
+		k++;
+	return k;
+}
+
+/* Is this one too many of its session? */
+static bool
+is_flood(const struct kind *k)
+{
+	return k->limited && logger.id != NULL &&
+	    logger.lines++ >= SESSION_LINES;
+}
+
 static void
 begin(struct line *l, const char *event)
 {
@@ -184,68 +293,77 @@ is_read(void)
 
 /* In one write: lines of several processes do not mix. */
 static void
-end(struct line *l, int priority)
+end(struct line *l, const struct kind *k)
 {
-	ssize_t n;
+	const char prefix[] = { '<', (char)('0' + k->priority), '>' };
+	struct iovec parts[] = {
+		{ (void *)(uintptr_t)prefix, sizeof(prefix) },
+		{ l->text, l->len + 1 },
+	};
+	int first = logger.journal ? 0 : 1;
 
 	if (logger.target == LOGTO_SYSLOG) {
-		syslog(priority, "%.*s", (int)l->len, l->text);
+		syslog(k->priority, "%.*s", (int)l->len, l->text);
 		return;
 	}
 	if (!is_read())
 		return;
-	l->text[l->len++] = '\n';
-	do {
-		n = write(STDERR_FILENO, l->text, l->len);
-	} while (n == -1 && errno == EINTR);
+	l->text[l->len] = '\n';
+	while (writev(STDERR_FILENO, parts + first, 2 - first) == -1 &&
+	    errno == EINTR)
+		;
+}
+
+/* The pairs up to a NULL key, of which the status comes first. */
+static void
+put(const char *event, va_list pairs)
+{
+	const struct kind *kind;
+	const char *key, *value, *status = "";
+	struct line l;
+	bool first = true;
+
+	begin(&l, event);
+	for (; (key = va_arg(pairs, const char *)) != NULL; first = false) {
+		value = va_arg(pairs, const char *);
+		if (first && value != NULL && strcmp(key, "status") == 0)
+			status = value;
+		if (value != NULL)
+			add_pair(&l, key, value);
+	}
+	kind = find_kind(event, status);
+	if (!is_flood(kind))
+		end(&l, kind);
 }
 
 void
 log_event(const char *event, ...)
 {
-	struct line l;
-	const char *key, *value;
-	va_list ap;
+	va_list pairs;
 
 	if (logger.target == LOGTO_OFF)
 		return;
-	begin(&l, event);
-	va_start(ap, event);
-	while ((key = va_arg(ap, const char *)) != NULL)
-		if ((value = va_arg(ap, const char *)) != NULL)
-			add_pair(&l, key, value);
-	va_end(ap);
-	end(&l, LOG_INFO);
+	va_start(pairs, event);
+	put(event, pairs);
+	va_end(pairs);
 }
 
 void
 log_error(int error, const char *what, const char *object)
 {
-	struct line l;
-
-	if (logger.target == LOGTO_OFF)
-		return;
-	begin(&l, "error");
-	add_pair(&l, "what", what);
-	if (object != NULL)
-		add_pair(&l, "on", object);
-	if (error != 0)
-		add_pair(&l, "error", strerror(error));
-	end(&l, LOG_ERR);
+	log_event("error", "what", what, "on", object, "error",
+	    error != 0 ? strerror(error) : NULL, NULL);
 }
 
 void
 log_dialogue(char direction, const char *line, size_t len)
 {
 	char text[1024];
-	struct line l;
 
 	if (!log_is_debug())
 		return;
 	snprintf(text, sizeof(text), "%.*s", (int)len, line);
-	begin(&l, direction == '<' ? "command" : "reply");
-	add_pair(&l, "line", text);
-	end(&l, LOG_DEBUG);
+	log_event(direction == '<' ? "command" : "reply", "line", text, NULL);
 }
 
 const char *
@@ -253,4 +371,15 @@ log_number(char *buf, size_t size, uint64_t n)
 {
 	snprintf(buf, size, "%llu", (unsigned long long)n);
 	return buf;
+}
+
+void
+log_finish(void)
+{
+	char lines[16];
+
+	if (logger.lines > SESSION_LINES)
+		log_event("suppressed", "lines", log_number(lines,
+		    sizeof(lines), logger.lines - SESSION_LINES), NULL);
+	logger.lines = 0;
 }

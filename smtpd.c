@@ -380,6 +380,7 @@ session(struct connection *c)
 		return;
 	early = serve(c);
 	log_close(c);
+	log_finish();
 	conn_close(early);
 }
 

@@ -250,6 +250,8 @@ void	log_event(const char *event, ...) __attribute__((sentinel));
  * text (with an error of 0, without it).
  */
 void	log_error(int error, const char *what, const char *object);
+/* A session is over, or goes on elsewhere: how many lines were too many. */
+void	log_finish(void);
 /* The dialogue, when log-level says so. */
 void	log_dialogue(char direction, const char *line, size_t len);
 /* A number as a value, in buf. */

@@ -80,3 +80,46 @@ in_clear() {
 	[[ $(fail2ban-regex -c "$base" -o ip "$log" smtpd 2>/dev/null |
 	    wc -w) == 4 ]]
 }
+
+# entry TEXT FIELD=VALUE ...: one of a journal, in systemd's export format.
+entry() {
+	local field
+
+	printf '%s\n' "__REALTIME_TIMESTAMP=$(date +%s)000000" \
+	    SYSLOG_IDENTIFIER=smtpd _UID=65534 "MESSAGE=$1"
+	shift
+	printf '%s\n' "$@" ''
+}
+
+@test "fail2ban believes the units, and no local user" {
+	local base=$BATS_TEST_TMPDIR/fail2ban unit n=0
+	local journal=$BATS_TEST_TMPDIR/test.journal
+	local line='id=1 event=auth status=failed mechanism=PLAIN user=x addr='
+
+	cp -r /etc/fail2ban "$base"
+	cp "$ROOT/examples/fail2ban/filter.conf" "$base/filter.d/smtpd.conf"
+	cp "$ROOT/examples/fail2ban/jail.conf" "$base/jail.d/smtpd.conf"
+	{
+		for unit in smtpd 'smtpd\x2dsubmission' \
+		    'smtpd\x2dsubmissions'; do
+			n=$((n + 1))
+			entry "${line}192.0.2.$n" \
+			    "_SYSTEMD_SLICE=system-$unit.slice"
+		done
+		for unit in "$ROOT"/units/smtpd*.service; do
+			n=$((n + 1))
+			entry "${line}192.0.2.$n" _SYSTEMD_SLICE=system.slice \
+			    "_SYSTEMD_UNIT=${unit##*/}"
+		done
+		# logger -t smtpd, and somebody who forges what can be.
+		entry "${line}9.9.9.9" _SYSTEMD_SLICE=user-1000.slice \
+		    _SYSTEMD_UNIT=user@1000.service UNIT=smtpd@1.service \
+		    SYSTEMD_SLICE=system-smtpd.slice
+	} >"$BATS_TEST_TMPDIR/export"
+	/lib/systemd/systemd-journal-remote -o "$journal" - \
+	    <"$BATS_TEST_TMPDIR/export" >&2
+	run fail2ban-regex -c "$base" -o ip \
+	    "systemd-journal[journalfiles=$journal]" smtpd
+	diff <(sort -u <<<"$output") \
+	    <(for ((; n > 0; n--)); do echo "192.0.2.$n"; done | sort -u)
+}

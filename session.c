@@ -58,6 +58,13 @@ engine_leave(struct session *s, struct engine_question *q)
 		q->verdict = q->early;
 }
 
+bool
+engine_junk(struct session *s)
+{
+	s->charge = SESSION_CHARGE_ERROR;
+	return !engine_over(++s->junk, s->config->max_junk);
+}
+
 void
 engine_event(struct session *s, enum session_event event, const char *why)
 {

@@ -90,7 +90,7 @@ struct session_config {
 	unsigned	 max_recipients;	/* these: no limit */
 	unsigned	 max_messages;	/* accepted or refused, a session */
 	unsigned	 max_errors;	/* commands answered 5xx */
-	unsigned	 max_junk;	/* commands that lead nowhere */
+	unsigned	 max_junk;	/* that lead nowhere, 4xx; session(3) */
 	unsigned	 max_auth_failures;
 	unsigned	 max_hops;	/* Received fields */
 	const char *const *keywords;	/* more lines for EHLO, or NULL; the */
@@ -274,8 +274,17 @@ enum session_state {
 	SESSION_STATE_CLOSED
 };
 
+/* What a refusal of the command at hand counts as. */
+enum session_charge {
+	SESSION_CHARGE_FULL,	/* 5xx: an error; 4xx: junk */
+	SESSION_CHARGE_ERROR,	/* it was counted as junk before */
+	SESSION_CHARGE_RECIPIENT
+};
+
 struct session_transaction {
 	unsigned	 recipients;	/* accepted */
+	unsigned	 refused;	/* refused and deferred */
+	unsigned	 crowd;		/* more than there may be */
 	unsigned	 reported;	/* of them, answered at LMTP's end */
 	unsigned	 hops;
 	uint64_t	 size;		/* octets on the wire, un-dotted */
@@ -284,6 +293,7 @@ struct session_transaction {
 	unsigned char	 data;		/* state of the body's scanner */
 	unsigned char	 column;	/* how much of a field name matched */
 	bool		 header_over;
+	bool		 erred;		/* a refused recipient was counted */
 	bool		 mail;		/* MAIL was accepted */
 	bool		 message;	/* DATA or a first BDAT was accepted */
 	bool		 by_bdat;
@@ -305,6 +315,7 @@ struct session {
 	struct session_buffers *buffers;
 	enum session_state state;
 	struct session_transaction tx;
+	enum session_charge charge;
 	int		 pending;	/* what session_answer() is about */
 	uint64_t	 chunk;		/* octets left of this BDAT */
 	int		 chunk_refusal;	/* reply: why it is only swallowed */

@@ -8,7 +8,7 @@
 
 #include "address.h"
 
-/* When a verb may be used, and what with; see forbidden(). */
+/* When a verb may be used, and what with; see may_run(). */
 #define V_HELO		(1u << 0)	/* only after a greeting */
 #define V_NO_ARG	(1u << 1)
 #define V_ARG		(1u << 2)	/* needs an argument */
@@ -46,6 +46,24 @@ greet(struct session *s, const char *name, bool esmtp)
 	s->helo_esmtp = esmtp;
 	engine_ask(s, ASK_HELO, helo, s->buffers->line);
 	return R_NONE;
+}
+
+/* EHLO and HELO end a transaction as RSET does (RFC 5321 section 4.1.4). */
+static void
+helo_answered(struct session *s, const struct session_verdict *v)
+{
+	if (v->kind != SESSION_ACCEPT) {
+		reply_verdict(s, v, R_HELO, R_REFUSED);
+		return;
+	}
+	engine_end_transaction(s);
+	memcpy(s->helo, s->buffers->line, strlen(s->buffers->line) + 1);
+	s->greeted = true;
+	s->esmtp = s->helo_esmtp;
+	if (s->esmtp)
+		ehlo_announce(s);
+	else
+		reply_verdict(s, v, R_HELO, R_REFUSED);
 }
 
 static enum reply
@@ -131,6 +149,15 @@ cmd_mail(struct session *s, char *arg)
 	return R_NONE;
 }
 
+static void
+mail_answered(struct session *s, const struct session_verdict *v)
+{
+	s->tx.mail = v->kind == SESSION_ACCEPT;
+	if (!s->tx.mail)
+		engine_end_transaction(s);
+	reply_verdict(s, v, R_MAIL, R_REFUSED);
+}
+
 static enum reply
 parse_rcpt(struct session *s, char *arg, struct session_rcpt *r)
 {
@@ -157,10 +184,18 @@ cmd_rcpt(struct session *s, char *arg)
 
 	if (!s->tx.mail || s->tx.message)
 		return R_MAIL_FIRST;
+	s->charge = SESSION_CHARGE_RECIPIENT;
 	if ((why = parse_rcpt(s, arg, &r)) != R_NONE)
 		return refused(s, true, r.path, why);
 	engine_ask(s, ASK_RCPT, rcpt, &r);
 	return R_NONE;
+}
+
+static void
+rcpt_answered(struct session *s, const struct session_verdict *v)
+{
+	s->tx.recipients += v->kind == SESSION_ACCEPT;
+	reply_verdict(s, v, R_RCPT, R_REFUSED_RCPT);
 }
 
 /* RFC 2033 section 4.2 wants another code than RFC 5321 section 3.3. */
@@ -186,6 +221,18 @@ cmd_data(struct session *s, char *arg)
 	return R_NONE;
 }
 
+static void
+message_answered(struct session *s, const struct session_verdict *v)
+{
+	if (v->kind != SESSION_ACCEPT) {
+		engine_end_transaction(s);
+		reply_verdict(s, v, R_START_INPUT, R_LOCAL_ERROR);
+		return;
+	}
+	reply(s, R_START_INPUT);
+	data_start(s);
+}
+
 /* size ["LAST"] */
 static bool
 parse_chunk(struct session *s, char *arg, uint64_t *size)
@@ -204,7 +251,7 @@ parse_chunk(struct session *s, char *arg, uint64_t *size)
 }
 
 /*
- * chunk_refusal is what forbidden() had against it.  When it can't be known
+ * chunk_refusal is what may_run() had against it.  When it can't be known
  * how much follows, there is no way to go on but to end the session.
  */
 static enum reply
@@ -213,16 +260,14 @@ cmd_bdat(struct session *s, char *arg)
 	uint64_t size;
 	enum reply why = (enum reply)s->chunk_refusal;
 
-	if (!parse_chunk(s, arg, &size)) {
-		engine_event(s, SESSION_EV_BDAT, reply_text(R_BDAT_SYNTAX));
-		reply(s, R_BDAT_SYNTAX);
-		engine_close(s);
-		return R_NONE;
-	}
+	if (!parse_chunk(s, arg, &size))
+		return R_BDAT_SYNTAX;
 	if (why == R_NONE && !s->tx.mail)
 		why = R_MAIL_FIRST;
 	if (why == R_NONE && s->tx.recipients == 0)
 		why = no_recipients(s);
+	if (why == R_NONE && size == 0 && !s->tx.last && !engine_junk(s))
+		return R_TOO_MUCH_JUNK;
 	s->chunk = size;
 	s->chunk_refusal = (int)why;
 	if (why == R_NONE && !s->tx.message)
@@ -230,6 +275,31 @@ cmd_bdat(struct session *s, char *arg)
 	else
 		chunk_start(s, size, why);
 	return R_NONE;
+}
+
+/*
+ * A refused first BDAT is answered before its octets are swallowed.  In LMTP
+ * one with LAST is owed a reply for each recipient all the same: unlike DATA's,
+ * its client can't tell which of the two it reads, and waits for all of them
+ * (RFC 2033 section 4.3).  The hook's words are the first one's.
+ */
+static void
+bdat_answered(struct session *s, const struct session_verdict *v)
+{
+	if (v->kind == SESSION_ACCEPT) {
+		chunk_start(s, s->chunk, R_NONE);
+		return;
+	}
+	reply_verdict(s, v, R_CHUNK, R_LOCAL_ERROR);
+	if (s->state == SESSION_STATE_CLOSED)
+		return;
+	if (s->config->lmtp && s->tx.last) {
+		s->tx.refusal = v->code >= 500 && v->code <= 599 ? R_REFUSED :
+		    R_LOCAL_ERROR;
+		s->tx.reported = 1;
+	} else
+		engine_end_transaction(s);
+	chunk_start(s, s->chunk, R_SAID);
 }
 
 static enum reply
@@ -251,11 +321,9 @@ cmd_noop(struct session *s, char *arg)
 static enum reply
 cmd_quit(struct session *s, char *arg)
 {
+	(void)s;
 	(void)arg;
-	engine_event(s, SESSION_EV_QUIT, "quit");
-	reply(s, R_CLOSING);
-	engine_close(s);
-	return R_NONE;
+	return R_CLOSING;
 }
 
 /* VRFY and EXPN; RFC 6531 section 3.7.4.2 gives them a parameter. */
@@ -284,6 +352,12 @@ verify(struct session *s, char *arg, bool expand)
 	return R_NONE;
 }
 
+static void
+verify_answered(struct session *s, const struct session_verdict *v)
+{
+	reply_verdict(s, v, R_VERIFY, R_REFUSED_RCPT);
+}
+
 static enum reply
 cmd_vrfy(struct session *s, char *arg)
 {
@@ -300,24 +374,29 @@ static enum reply
 cmd_starttls(struct session *s, char *arg)
 {
 	(void)arg;
-	if (s->more) {
-		engine_event(s, SESSION_EV_GLUED, reply_text(R_GLUED));
-		reply(s, R_GLUED);
-		engine_close(s);
-		return R_NONE;
-	}
+	if (s->more)
+		return R_GLUED;
 	engine_ask(s, ASK_STARTTLS, starttls);
 	return R_NONE;
+}
+
+static void
+starttls_answered(struct session *s, const struct session_verdict *v)
+{
+	if (v->kind != SESSION_ACCEPT) {
+		reply_verdict(s, v, R_STARTTLS, R_NO_TLS_NOW);
+		return;
+	}
+	reply(s, R_STARTTLS);
+	s->state = SESSION_STATE_TLS;
 }
 
 static enum reply
 cmd_http(struct session *s, char *arg)
 {
+	(void)s;
 	(void)arg;
-	engine_event(s, SESSION_EV_HTTP, reply_text(R_HTTP));
-	reply(s, R_HTTP);
-	engine_close(s);
-	return R_NONE;
+	return R_HTTP;
 }
 
 static enum reply
@@ -367,7 +446,7 @@ static const struct verb verbs[] = {
 
 /* Why the verb is of no use in this session so far, or R_NONE. */
 static enum reply
-useless(struct session *s, const struct verb *v)
+unavailable(struct session *s, const struct verb *v)
 {
 	if (v->flags & (s->config->lmtp ? V_SMTP : V_LMTP))
 		return R_UNKNOWN;
@@ -388,7 +467,7 @@ cmd_help(struct session *s, char *arg)
 
 	(void)arg;
 	for (i = 0; verbs[i].run != cmd_obsolete; i++) {
-		if (useless(s, &verbs[i]) != R_NONE)
+		if (unavailable(s, &verbs[i]) != R_NONE)
 			continue;
 		n = strlen(verbs[i].name);
 		list[len++] = ' ';
@@ -419,30 +498,31 @@ find_verb(char *line, char **arg)
 
 /* Why the verb may not be used here and so, or R_NONE. */
 static enum reply
-forbidden(struct session *s, const struct verb *v, const char *arg)
+may_run(struct session *s, const struct verb *v, const char *arg)
 {
-	enum reply why;
+	enum reply why = unavailable(s, v);
 
-	if ((why = useless(s, v)) == R_UNKNOWN)
-		return R_UNKNOWN;
+	if (why == R_UNKNOWN)
+		return why;
 	if (v->flags & V_NO_ARG && arg != NULL)
 		return R_NO_ARGUMENT;
 	if (v->flags & V_ARG && arg == NULL)
 		return R_ARGUMENT;
 	if (s->config->tls_required && !s->tls && !(v->flags & V_CLEAR))
 		return R_TLS_REQUIRED;
-	if (v->flags & V_JUNK && engine_over(++s->junk, s->config->max_junk))
-		return R_TOO_MUCH_JUNK;
 	return why;
 }
 
 static enum reply
 run(struct session *s, const struct verb *v, char *arg)
 {
-	enum reply why = forbidden(s, v, arg);
+	enum reply why = may_run(s, v, arg);
 
 	if (why == R_TLS_REQUIRED && v->run == cmd_mail)
 		refused(s, false, NULL, why);
+	if (v->flags & V_JUNK && (why == R_NONE || why == R_OBSOLETE) &&
+	    !engine_junk(s))
+		return R_TOO_MUCH_JUNK;
 	if (v->flags & V_PAYLOAD) {
 		s->chunk_refusal = (int)why;
 		why = R_NONE;
@@ -450,11 +530,24 @@ run(struct session *s, const struct verb *v, char *arg)
 	return why == R_NONE ? v->run(s, arg) : why;
 }
 
+static void
+unknown_answered(struct session *s, const struct session_verdict *v)
+{
+	if (v->kind != SESSION_ACCEPT || !s->restart) {
+		reply_verdict(s, v, R_OK, R_UNKNOWN);
+		return;
+	}
+	engine_forget(s);
+	engine_connect(s);
+}
+
 static enum reply
 unknown(struct session *s, const char *line)
 {
 	if (s->hooks->unknown == NULL)
 		return R_UNKNOWN;
+	if (!engine_junk(s))
+		return R_TOO_MUCH_JUNK;
 	s->restart = false;
 	engine_ask(s, ASK_UNKNOWN, unknown, line);
 	return R_NONE;
@@ -467,17 +560,8 @@ unknown(struct session *s, const char *line)
 void
 command_line(struct session *s, char *line)
 {
-	static const struct {
-		enum reply		why;
-		enum session_event	event;
-	} ends[] = {
-		{ R_TOO_MUCH_JUNK, SESSION_EV_JUNK },
-		{ R_TOO_MANY_MESSAGES, SESSION_EV_JUNK },
-		{ R_TOO_MANY_FAILURES, SESSION_EV_AUTH },
-	};
 	const struct verb *v;
-	size_t i, n = strlen(line);
-	enum reply why;
+	size_t n = strlen(line);
 	char *arg = NULL;
 
 	while (n > 0 && line[n - 1] == ' ')
@@ -485,207 +569,12 @@ command_line(struct session *s, char *line)
 	v = find_verb(line, &arg);
 	/* An unknown one may be the password, after a refused AUTH. */
 	s->line_secret |= v == NULL;
+	s->charge = SESSION_CHARGE_FULL;
 	engine_tell(s, command, v == NULL ? "?" :
 	    v->run == sasl_start ? "AUTH" : line,
 	    v != NULL && v->run == sasl_start);
-	if (engine_muted(s))
-		return;
-	why = v == NULL ? unknown(s, line) : run(s, v, arg);
-	reply(s, why);
-	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		if (why == ends[i].why) {
-			engine_event(s, ends[i].event, reply_text(why));
-			engine_close(s);
-		}
-}
-
-/* What is too long is cut. */
-static char *
-append_at_most(char *p, const char *text, size_t max)
-{
-	size_t n = strnlen(text, max);
-
-	memcpy(p, text, n);
-	p[n] = '\0';
-	return p + n;
-}
-
-static char *
-append(char *p, const char *text)
-{
-	return append_at_most(p, text, strlen(text));
-}
-
-static char *
-append_number(char *p, uint64_t number)
-{
-	char digits[20];
-	size_t n = 0;
-
-	do {
-		digits[n++] = (char)('0' + number % 10);
-	} while ((number /= 10) > 0);
-	while (n > 0)
-		*p++ = digits[--n];
-	*p = '\0';
-	return p;
-}
-
-static char *
-append_limit(char *p, const char *name, unsigned limit)
-{
-	return engine_limit(limit) ? append_number(append(p, name), limit) : p;
-}
-
-static char *
-limits_of(struct session *s, char *p)
-{
-	p = append_limit(p, " RCPTMAX=", s->config->max_recipients);
-	return append_limit(p, " MAILMAX=", s->config->max_messages);
-}
-
-static char *
-size_of(struct session *s, char *p)
-{
-	return append_number(append(p, " "), s->config->max_size);
-}
-
-static char *
-mechanisms_of(struct session *s, char *p)
-{
-	return append_at_most(append(p, " "), engine_mechanisms(s),
-	    SESSION_TEXT_MAX);
-}
-
-static const struct {
-	unsigned	 extension;
-	const char	*keyword;
-	char		*(*arguments)(struct session *, char *);
-} keywords[] = {
-	{ SESSION_EXT_PIPELINING,	"PIPELINING",		NULL },
-	{ SESSION_EXT_SIZE,		"SIZE",			size_of },
-	{ SESSION_EXT_8BITMIME,	"8BITMIME",		NULL },
-	{ SESSION_EXT_STARTTLS,	"STARTTLS",		NULL },
-	{ SESSION_EXT_AUTH,		"AUTH",			mechanisms_of },
-	{ SESSION_EXT_CHUNKING,	"CHUNKING",		NULL },
-	{ SESSION_EXT_BINARYMIME,	"BINARYMIME",		NULL },
-	{ SESSION_EXT_SMTPUTF8,	"SMTPUTF8",		NULL },
-	{ SESSION_EXT_DSN,		"DSN",			NULL },
-	{ SESSION_EXT_MT_PRIORITY,	"MT-PRIORITY",		NULL },
-	{ SESSION_EXT_LIMITS,	"LIMITS",		limits_of },
-	{ SESSION_EXT_STATUSCODES,	"ENHANCEDSTATUSCODES",	NULL },
-	{ SESSION_EXT_HELP,		"HELP",			NULL },
-};
-
-#define NKEYWORDS	(sizeof(keywords) / sizeof(keywords[0]))
-
-const char *
-session_keyword(unsigned i, unsigned *extension)
-{
-	if (i >= NKEYWORDS)
-		return NULL;
-	*extension = keywords[i].extension;
-	return keywords[i].keyword;
-}
-
-/* Each line waits until it is known whether it is the last. */
-static void
-announce(struct session *s)
-{
-	char line[SESSION_NAME_MAX + SESSION_TEXT_MAX], *p;
-	const char *const *more = s->config->keywords;
-	size_t i;
-
-	append_at_most(line, engine_name(s), SESSION_NAME_MAX);
-	for (i = 0; i < NKEYWORDS; i++) {
-		if (!engine_offers(s, keywords[i].extension))
-			continue;
-		reply_line(s, 250, '-', line);
-		p = append(line, keywords[i].keyword);
-		if (keywords[i].arguments != NULL)
-			keywords[i].arguments(s, p);
-	}
-	for (i = 0; more != NULL && i < SESSION_KEYWORDS_MAX &&
-	    more[i] != NULL; i++) {
-		reply_line(s, 250, '-', line);
-		append_at_most(line, more[i], SESSION_TEXT_MAX);
-	}
-	reply_line(s, 250, ' ', line);
-}
-
-/* EHLO and HELO end a transaction as RSET does (RFC 5321 section 4.1.4). */
-static void
-greeted(struct session *s, const struct session_verdict *v)
-{
-	if (v->kind != SESSION_ACCEPT) {
-		reply_verdict(s, v, R_HELO, R_REFUSED);
-		return;
-	}
-	engine_end_transaction(s);
-	memcpy(s->helo, s->buffers->line, strlen(s->buffers->line) + 1);
-	s->greeted = true;
-	s->esmtp = s->helo_esmtp;
-	if (s->esmtp)
-		announce(s);
-	else
-		reply_verdict(s, v, R_HELO, R_REFUSED);
-}
-
-static void
-mailed(struct session *s, const struct session_verdict *v)
-{
-	s->tx.mail = v->kind == SESSION_ACCEPT;
-	if (!s->tx.mail)
-		engine_end_transaction(s);
-	reply_verdict(s, v, R_MAIL, R_REFUSED);
-}
-
-static void
-started(struct session *s, const struct session_verdict *v)
-{
-	if (v->kind != SESSION_ACCEPT) {
-		engine_end_transaction(s);
-		reply_verdict(s, v, R_START_INPUT, R_LOCAL_ERROR);
-		return;
-	}
-	reply(s, R_START_INPUT);
-	data_start(s);
-}
-
-/*
- * A refused first BDAT is answered before its octets are swallowed.  In LMTP
- * one with LAST is owed a reply for each recipient all the same: unlike DATA's,
- * its client can't tell which of the two it reads, and waits for all of them
- * (RFC 2033 section 4.3).  The hook's words are the first one's.
- */
-static void
-chunked(struct session *s, const struct session_verdict *v)
-{
-	if (v->kind == SESSION_ACCEPT) {
-		chunk_start(s, s->chunk, R_NONE);
-		return;
-	}
-	reply_verdict(s, v, R_CHUNK, R_LOCAL_ERROR);
-	if (s->state == SESSION_STATE_CLOSED)
-		return;
-	if (s->config->lmtp && s->tx.last) {
-		s->tx.refusal = v->code >= 500 && v->code <= 599 ? R_REFUSED :
-		    R_LOCAL_ERROR;
-		s->tx.reported = 1;
-	} else
-		engine_end_transaction(s);
-	chunk_start(s, s->chunk, R_SAID);
-}
-
-static void
-secured(struct session *s, const struct session_verdict *v)
-{
-	if (v->kind != SESSION_ACCEPT) {
-		reply_verdict(s, v, R_STARTTLS, R_NO_TLS_NOW);
-		return;
-	}
-	reply(s, R_STARTTLS);
-	s->state = SESSION_STATE_TLS;
+	if (!engine_muted(s))
+		reply(s, v == NULL ? unknown(s, line) : run(s, v, arg));
 }
 
 /* RFC 5321 section 3.1 has 554 for what will not change, and 421 otherwise. */
@@ -707,49 +596,19 @@ connect_answered(struct session *s, const struct session_verdict *v)
 	engine_close(s);
 }
 
-static void
-unknown_answered(struct session *s, const struct session_verdict *v)
-{
-	if (v->kind != SESSION_ACCEPT || !s->restart) {
-		reply_verdict(s, v, R_OK, R_UNKNOWN);
-		return;
-	}
-	engine_forget(s);
-	engine_connect(s);
-}
-
 void
 command_answered(struct session *s, enum question what,
     const struct session_verdict *v)
 {
-	switch (what) {
-	case ASK_CONNECT:
-		connect_answered(s, v);
-		break;
-	case ASK_UNKNOWN:
-		unknown_answered(s, v);
-		break;
-	case ASK_HELO:
-		greeted(s, v);
-		break;
-	case ASK_MAIL:
-		mailed(s, v);
-		break;
-	case ASK_RCPT:
-		s->tx.recipients += v->kind == SESSION_ACCEPT;
-		reply_verdict(s, v, R_RCPT, R_REFUSED_RCPT);
-		break;
-	case ASK_DATA:
-		started(s, v);
-		break;
-	case ASK_BDAT:
-		chunked(s, v);
-		break;
-	case ASK_VERIFY:
-		reply_verdict(s, v, R_VERIFY, R_REFUSED_RCPT);
-		break;
-	default:
-		secured(s, v);
-		break;
-	}
+	static void (*const answered[])(struct session *,
+	    const struct session_verdict *) = {
+		[ASK_CONNECT] = connect_answered, [ASK_HELO] = helo_answered,
+		[ASK_MAIL] = mail_answered, [ASK_RCPT] = rcpt_answered,
+		[ASK_DATA] = message_answered, [ASK_BDAT] = bdat_answered,
+		[ASK_VERIFY] = verify_answered,
+		[ASK_UNKNOWN] = unknown_answered,
+		[ASK_STARTTLS] = starttls_answered,
+	};
+
+	answered[what](s, v);
 }

@@ -1,7 +1,8 @@
 /*
  * engine.h - what the engine's own files share: session.c (input, output and
- * the public interface), command.c (the verbs), parameter.c (of MAIL and RCPT),
- * data.c (messages), sasl.c (the framing of AUTH).
+ * the public interface), command.c (the verbs), ehlo.c (the answer to EHLO),
+ * parameter.c (of MAIL and RCPT), data.c (messages), sasl.c (the framing of
+ * AUTH), reply.c (every word that is said), address.c (the grammar).
  */
 #ifndef ENGINE_H
 #define ENGINE_H
@@ -98,7 +99,12 @@ enum reply engine_refuses(struct session *, unsigned extension);
 bool	engine_limit(unsigned);
 bool	engine_offers(struct session *, unsigned extension);
 bool	engine_over(unsigned count, unsigned limit);	/* 0: never */
+/* One more command that leads nowhere; false: one too many. */
+bool	engine_junk(struct session *);
 const char *engine_name(const struct session *);	/* ours */
+
+/* ehlo.c */
+void	ehlo_announce(struct session *);	/* EHLO was accepted */
 
 /* command.c */
 void	command_line(struct session *, char *line);

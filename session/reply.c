@@ -203,39 +203,100 @@ say(struct session *s, int code, const char *status, bool name,
 	}
 }
 
-static void
-say_own(struct session *s, int code, const char *status, enum reply id)
-{
-	const char *text = replies[id].text;
+/*
+ * Refusals are counted here, where every one passes: the first too many is not
+ * answered any more but ends the session.  Recipients of one transaction are
+ * one error, and deferred ones cost nothing, or lists and greylisting would
+ * end sessions; but there may not be more of them than would be accepted.
+ * Those past the limit may come by the hundreds, from who does not split.
+ */
+#define RECIPIENTS_MIN	100	/* RFC 5321 section 4.5.3.1.8 */
+#define CROWD		10	/* times as many */
 
-	say(s, code, status, *text == '%', reply_text(id));
+static enum reply
+count_recipient(struct session *s, enum reply id, int code)
+{
+	unsigned most = s->config->max_recipients;
+
+	if (most != 0 && most < RECIPIENTS_MIN)
+		most = RECIPIENTS_MIN;
+	if (code >= 500 && !s->tx.erred) {
+		s->tx.erred = true;
+		if (engine_over(++s->errors, s->config->max_errors))
+			return R_TOO_MANY_ERRORS;
+	}
+	if (id == R_TOO_MANY_RECIPIENTS)
+		return ++s->tx.crowd / CROWD > most ? R_TOO_MANY_ERRORS : R_NONE;
+	return engine_over(++s->tx.refused, most) ? R_TOO_MANY_ERRORS : R_NONE;
 }
 
 /*
- * The errors that a session may make are counted here, where every one passes:
- * the first too many is not answered any more but ends the session.  LMTP's
- * replies to one message count as one: the others are owed to the client.
+ * Why this is one too many, or R_NONE.  LMTP's replies to one message count as
+ * one: the others are owed to the client.
  */
-static bool
-too_many_errors(struct session *s, int code)
+static enum reply
+count(struct session *s, enum reply id, int code)
 {
-	if (s->state == SESSION_STATE_END && s->tx.reported > 0)
-		return false;
-	if (code < 500 || !engine_over(++s->errors, s->config->max_errors))
-		return false;
-	engine_event(s, SESSION_EV_ERRORS, reply_text(R_TOO_MANY_ERRORS));
-	reply(s, R_TOO_MANY_ERRORS);
-	engine_close(s);
-	return true;
+	if (code < 400 || code == 421 ||
+	    (s->state == SESSION_STATE_END && s->tx.reported > 0))
+		return R_NONE;
+	if (s->charge == SESSION_CHARGE_RECIPIENT)
+		return count_recipient(s, id, code);
+	if (code >= 500)
+		return engine_over(++s->errors, s->config->max_errors) ?
+		    R_TOO_MANY_ERRORS : R_NONE;
+	if (s->charge == SESSION_CHARGE_ERROR)
+		return R_NONE;
+	return engine_junk(s) ? R_NONE : R_TOO_MUCH_JUNK;
+}
+
+/* The replies that end a session, and what the program is told. */
+static bool
+is_end(struct session *s, enum reply id)
+{
+	static const struct {
+		enum reply		id;
+		enum session_event	event;
+	} ends[] = {
+		{ R_CLOSING, SESSION_EV_QUIT },
+		{ R_TOO_MANY_ERRORS, SESSION_EV_ERRORS },
+		{ R_TOO_MUCH_JUNK, SESSION_EV_JUNK },
+		{ R_TOO_MANY_MESSAGES, SESSION_EV_JUNK },
+		{ R_TOO_MANY_FAILURES, SESSION_EV_AUTH },
+		{ R_HTTP, SESSION_EV_HTTP },
+		{ R_GLUED, SESSION_EV_GLUED },
+		{ R_BDAT_SYNTAX, SESSION_EV_BDAT },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (id == ends[i].id) {
+			engine_event(s, ends[i].event, id == R_CLOSING ?
+			    "quit" : reply_text(id));
+			return true;
+		}
+	return false;
 }
 
 void
 reply(struct session *s, enum reply id)
 {
-	if (id == R_NONE || id == R_SAID ||
-	    too_many_errors(s, replies[id].code))
+	enum reply too_many = R_NONE;
+	bool end;
+
+	if (id == R_NONE || id == R_SAID)
 		return;
-	say_own(s, replies[id].code, replies[id].status, id);
+	end = is_end(s, id);
+	if (!end)
+		too_many = count(s, id, replies[id].code);
+	if (too_many != R_NONE) {
+		reply(s, too_many);
+		return;
+	}
+	say(s, replies[id].code, replies[id].status,
+	    *replies[id].text == '%', reply_text(id));
+	if (end)
+		engine_close(s);
 }
 
 /* An enhanced status code, of the code's class. */
@@ -295,19 +356,20 @@ reply_verdict(struct session *s, const struct session_verdict *v,
 	    v->kind == SESSION_ACCEPT ? accepted : refused;
 	int code = replies[id].code;
 	const char *status = replies[id].status;
+	enum reply too_many;
 
 	if (decided)
 		code = code_of(v, code);
 	if (code / 100 != replies[id].code / 100)
 		status = code < 500 ? "4.0.0" : "5.0.0";
-	if (too_many_errors(s, code))
+	if ((too_many = count(s, id, code)) != R_NONE) {
+		reply(s, too_many);
 		return;
+	}
 	if (decided && *status != '\0' && is_status(v->status, code))
 		status = v->status;
-	if (decided && *v->text != '\0')
-		say(s, code, status, *replies[id].text == '%', v->text);
-	else
-		say_own(s, code, status, id);
+	say(s, code, status, *replies[id].text == '%',
+	    decided && *v->text != '\0' ? v->text : reply_text(id));
 	if (code == 421)	/* RFC 5321 section 3.8: it means the end */
 		engine_close(s);
 }

@@ -332,20 +332,96 @@ has_line() {
 	[[ $(grep -c '^500' <<<"$output") == 50 ]]
 }
 
-@test "4xx and refused recipients by list count as their code says" {
-	repeat_lines 20 'RCPT TO:<a@mx.test>' >"$BATS_TEST_TMPDIR/rcpt"
+@test "the refused recipients of a transaction are one error, deferred none" {
+	printf 'c@mx.test\n' >"$BATS_TEST_TMPDIR/list"
 	{
 		printf '%s\n' 'EHLO client.test' 'MAIL FROM:<a@b>'
-		cat "$BATS_TEST_TMPDIR/rcpt"
-		echo QUIT
-	} >"$BATS_TEST_TMPDIR/in"
-	smtp <"$BATS_TEST_TMPDIR/in"
-	[[ $(grep -c '^451' <<<"$output") == 20 ]]
-	echo 'other@mx.test' >"$BATS_TEST_TMPDIR/list"
-	smtp -o spool="$SPOOL" -o recipients="$BATS_TEST_TMPDIR/list" \
-	    <"$BATS_TEST_TMPDIR/in"
-	[[ ${lines[-1]} == '421 4.7.0 '* ]]
-	[[ $(grep -c '^550' <<<"$output") == 10 ]]
+		repeat_lines 20 'RCPT TO:<x@mx.test>'
+		printf '%s\n' 'RCPT TO:<c@mx.test>' RSET 'MAIL FROM:<a@b>' \
+		    'RCPT TO:<x@mx.test>' RSET 'MAIL FROM:<a@b>' \
+		    'RCPT TO:<x@mx.test>'
+	} | smtp -o spool="$SPOOL" -o recipients="$BATS_TEST_TMPDIR/list" \
+	    -o max-errors=2
+	[[ $(grep -c '^550' <<<"$output") == 21 ]]
+	[[ ${lines[-1]} == '421 4.7.0 mx.test too many errors' ]]
+	{
+		printf '%s\n' 'EHLO client.test' 'MAIL FROM:<a@b>'
+		repeat_lines 100 'RCPT TO:<x@mx.test>'
+		printf '%s\n' QUIT
+	} | smtp -o max-errors=1
+	[[ $(grep -c '^451' <<<"$output") == 100 ]]
+	[[ ${lines[-1]} == '221 '* ]]
+}
+
+# rcpts n [option ...]: so many RCPT in one transaction, then QUIT
+rcpts() {
+	local n=$1
+
+	shift
+	{
+		printf '%s\n' 'EHLO client.test' 'MAIL FROM:<a@b>'
+		repeat_lines "$n" 'RCPT TO:<x@mx.test>'
+		printf '%s\n' QUIT
+	} | smtp "$@"
+}
+
+@test "refused and deferred recipients: as many as there may be, 100, then 421" {
+	rcpts 102
+	[[ $(grep -c '^451' <<<"$output") == 100 ]]
+	[[ ${lines[-1]} == '421 '* ]]
+	rcpts 202 -o max-recipients=200
+	[[ $(grep -c '^451' <<<"$output") == 200 ]]
+	[[ ${lines[-1]} == '421 '* ]]
+	rcpts 300 -o max-recipients=0
+	[[ $(grep -c '^451' <<<"$output") == 300 ]]
+	# Many clients do not split: those past the limit may be ten times more.
+	rcpts 1100 -o spool="$SPOOL" -o max-recipients=1
+	[[ $(grep -c '^452' <<<"$output") -ge 1000 ]]
+	[[ ${lines[-1]} == '421 '* ]]
+}
+
+@test "max-junk: each 4xx but to RCPT counts" {
+	{
+		printf 'EHLO client.test\n'
+		for _ in {1..20}; do
+			printf '%s\n' 'MAIL FROM:<a@b>' 'RCPT TO:<x@mx.test>' \
+			    DATA
+		done
+	} | smtp -o spool=/proc/none -o max-junk=5
+	[[ $(grep -c '^451' <<<"$output") == 4 ]]	# EHLO is the fifth
+	[[ ${lines[-1]} == '421 4.7.0 mx.test too many commands '* ]]
+}
+
+@test "max-junk: BDAT 0 without LAST counts" {
+	{
+		printf '%s\n' 'EHLO client.test' 'MAIL FROM:<a@b>' \
+		    'RCPT TO:<x@mx.test>'
+		repeat_lines 20 'BDAT 0'
+	} | smtp -o spool="$SPOOL" -o max-junk=5
+	[[ $(grep -c '^250 2.0.0' <<<"$output") == 4 ]]
+	[[ ${lines[-1]} == '421 4.7.0 mx.test too many commands '* ]]
+}
+
+@test "max-junk: STARTTLS that can't be had, and AUTH" {
+	touch "$BATS_TEST_TMPDIR/none"
+	talk -- "$SMTPD" -o tls-cert="$BATS_TEST_TMPDIR/none" -o max-junk=3 \
+	    -o log=off <<-'END'
+		< 220
+		> EHLO client.test
+		< 250
+		> STARTTLS
+		< 454
+		> STARTTLS
+		< 454
+		> STARTTLS
+		< 421 too many commands
+		eof
+	END
+	{ printf 'EHLO client.test\n'
+	  repeat_lines 20 'AUTH PLAIN AGEAYg=='; } |
+	    smtp -o auth-file=/none -o auth-cleartext=yes -o max-junk=3
+	[[ $(grep -c '^454' <<<"$output") == 2 ]]
+	[[ ${lines[-1]} == '421 4.7.0 mx.test too many commands '* ]]
 }
 
 @test "max-junk: NOOP, RSET, VRFY, EXPN, HELP and HELO count, then 421" {

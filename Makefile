@@ -284,7 +284,7 @@ fuzz:
 	    build/fuzz/corpus t/corpus
 
 build/fuzz/session: fuzz/session.c $(ENGINE) session.h \
-    session/engine.h session/address.h Makefile
+    session/engine.h session/address.h session/base64.h Makefile
 	@mkdir -p $(@D)
 	clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=all $(BSD_CFLAGS) -I. -o $@ \

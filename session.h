@@ -163,6 +163,10 @@ struct session_sasl {
 	unsigned char	*challenge;	/* SESSION_CHALLENGE: to be filled in */
 	size_t		 challenge_size;
 	size_t		 challenge_len;
+	/* With a challenge: to cancel now is a failed attempt as well. */
+	bool		 disclosed;
+	/* With a refusal: this is none of max_auth_failures. */
+	bool		 uncounted;
 };
 
 enum session_event {
@@ -320,6 +324,7 @@ struct session {
 	uint64_t	 chunk;		/* octets left of this BDAT */
 	int		 chunk_refusal;	/* reply: why it is only swallowed */
 	unsigned	 messages, errors, junk, auth_failures;
+	bool		 auth_disclosed, auth_uncounted;
 	bool		 greeted;	/* HELO, EHLO or LHLO was accepted */
 	bool		 esmtp;		/* EHLO or LHLO */
 	bool		 helo_esmtp;	/* what the pending one asks for */

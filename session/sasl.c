@@ -1,83 +1,18 @@
 /*
- * sasl.c - the framing of AUTH (RFC 4954): mechanism names, base64, challenges,
+ * sasl.c - the framing of AUTH (RFC 4954): mechanism names, challenges,
  * cancelling.  What the octets mean is the program's.
  */
 #include "engine.h"
+#include "base64.h"
 
 #include <string.h>
-
-static int
-sextet(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/*
- * In place, strictly: whole groups, padding only at the end and the bits under
- * it zero (RFC 4648 section 3.5).  Returns the length, or -1.
- */
-static long
-decode(char *p, size_t n)
-{
-	size_t i, k, pad = 0, out = 0;
-	unsigned long group;
-	int v;
-
-	if (n % 4 != 0)
-		return -1;
-	while (pad < 2 && pad < n && p[n - 1 - pad] == '=')
-		pad++;
-	for (i = 0; i < n; i += 4) {
-		group = 0;
-		for (k = i; k < i + 4; k++) {
-			v = k >= n - pad ? 0 : sextet(p[k]);
-			if (v < 0)
-				return -1;
-			group = group << 6 | (unsigned long)v;
-		}
-		if (i + 4 == n && group & ((1ul << 8 * pad) - 1))
-			return -1;
-		p[out++] = (char)(group >> 16);
-		p[out++] = (char)(group >> 8 & 0xff);
-		p[out++] = (char)(group & 0xff);
-	}
-	return (long)(out - pad);
-}
-
-static void
-encode(char *out, const unsigned char *p, size_t n)
-{
-	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
-	unsigned long group;
-	size_t i;
-
-	for (i = 0; i < n; i += 3) {
-		group = (unsigned long)p[i] << 16;
-		if (i + 1 < n)
-			group |= (unsigned long)p[i + 1] << 8;
-		if (i + 2 < n)
-			group |= p[i + 2];
-		*out++ = set[group >> 18];
-		*out++ = set[group >> 12 & 63];
-		*out++ = i + 1 < n ? set[group >> 6 & 63] : '=';
-		*out++ = i + 2 < n ? set[group & 63] : '=';
-	}
-	*out = '\0';
-}
 
 void
 sasl_challenge(struct session *s, const unsigned char *p, size_t n)
 {
-	char text[(SESSION_CHALLENGE_MAX + 2) / 3 * 4 + 1];
+	char text[BASE64_MAX(SESSION_CHALLENGE_MAX)];
 
-	encode(text, p, n);
+	base64_encode(text, p, n);
 	reply_challenge(s, text);
 	s->state = SESSION_STATE_SASL;
 }
@@ -86,8 +21,10 @@ sasl_challenge(struct session *s, const unsigned char *p, size_t n)
 static enum reply
 finish(struct session *s, enum reply why, bool told)
 {
-	if (!told)
+	if (!told) {
 		engine_tell(s, auth_end);
+		s->auth_failures += s->auth_disclosed;
+	}
 	*s->mechanism = '\0';
 	s->state = SESSION_STATE_COMMAND;
 	return why;
@@ -98,7 +35,7 @@ sasl_answered(struct session *s, const struct session_verdict *v)
 {
 	finish(s, R_NONE, true);
 	s->authenticated = v->kind == SESSION_ACCEPT;
-	s->auth_failures += v->kind == SESSION_REFUSE &&
+	s->auth_failures += v->kind == SESSION_REFUSE && !s->auth_uncounted &&
 	    (v->code == 0 || v->code == 535);
 	reply_verdict(s, v, R_AUTHENTICATED, R_CREDENTIALS);
 }
@@ -124,6 +61,8 @@ ask(struct session *s, const char *input, size_t len, bool first, bool have)
 		s->exchange = NULL;
 		engine_leave(s, &q);
 	}
+	s->auth_disclosed = x.disclosed;
+	s->auth_uncounted = x.uncounted;
 	if (q.verdict.kind == SESSION_CHALLENGE &&
 	    x.challenge_len <= sizeof(out) && !engine_muted(s))
 		sasl_challenge(s, out, x.challenge_len);
@@ -183,7 +122,8 @@ sasl_start(struct session *s, char *arg)
 		return R_MECHANISM;
 	/* "=" is an initial response of no octets (RFC 4954 section 4). */
 	if (initial != NULL && strcmp(initial, "=") != 0)
-		len = *initial == '\0' ? -1 : decode(initial, strlen(initial));
+		len = *initial == '\0' ? -1 :
+		    base64_decode(initial, strlen(initial));
 	if (len < 0) {
 		*s->mechanism = '\0';
 		return R_BASE64;
@@ -202,7 +142,7 @@ sasl_line(struct session *s, char *line, size_t n)
 		return;
 	if (strcmp(line, "*") == 0)
 		reply(s, finish(s, R_CANCELLED, false));
-	else if ((len = decode(line, n)) < 0)
+	else if ((len = base64_decode(line, n)) < 0)
 		reply(s, finish(s, R_BASE64, false));
 	else
 		ask(s, line, (size_t)len, false, true);

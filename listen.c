@@ -35,10 +35,12 @@
 #define GRACE_MS	15000		/* for sessions, after SIGTERM */
 #define RENEW_AFTER	10000		/* connections: not every leak crashes */
 #define HURRY_PERCENT	70		/* of the places */
+#define TRY_MS		50		/* certificate and key: between two looks, */
+#define TRIES		20		/* and how often */
 #define EVENTS		64
 
 /* What an event is about: one of these, or a place's number and EV_PLACES. */
-enum { EV_SIGNALS, EV_SOCKETS, EV_PLACES = EV_SOCKETS + SOCKETS_MAX };
+enum { EV_SIGNALS, EV_KEYS, EV_SOCKETS, EV_PLACES = EV_SOCKETS + SOCKETS_MAX };
 
 union address {
 	struct sockaddr		 sa;
@@ -55,6 +57,7 @@ static struct {
 	unsigned	 accepted;	/* since this program began */
 	const char	*due;		/* why to exec, or NULL */
 	bool		 reload;	/* SIGHUP came */
+	bool		 lost;		/* keys can't be read any more */
 	int64_t		 looked;	/* at the files, when */
 	int64_t		 stop;		/* SIGTERM came: the end, or 0 */
 	int		 (*load)(struct settings *, char *, size_t);
@@ -222,7 +225,7 @@ watch_all(void)
 			give_up(errno, "epoll", NULL);
 	for (i = 0; i < places_size(); i++)
 		if (places_at(i)->fd != -1 &&
-		    watch(places_at(i)->fd, 0, EV_PLACES + i) == -1)
+		    watch(places_at(i)->fd, EPOLLIN, EV_PLACES + i) == -1)
 			places_ended(i);
 }
 
@@ -264,6 +267,44 @@ open_log(struct settings *set)
 	log_open(set->log, set->log_debug, NULL);
 }
 
+/*
+ * Certificates, and a process with their keys.  Both are read again if a file
+ * was replaced meanwhile: a certificate goes with its key.
+ */
+static int
+load_tls(const struct settings *set, char *err, size_t size)
+{
+	int tries, fd = -1;
+
+	for (tries = 0; tries < TRIES; tries++) {
+		if (fd != -1)
+			close(fd);
+		fresh_settings(set->file);
+		fresh_files(set);
+		if ((fd = keys_start(err, size)) != -1 &&
+		    fresh_look(set) != FRESH_FILES &&
+		    tls_module->load(set, keys_signature, err, size) == 0 &&
+		    fresh_look(set) != FRESH_FILES) {
+			keys_use(fd);
+			return watch(fd, EPOLLIN, EV_KEYS);
+		}
+		poll(NULL, 0, TRY_MS);
+	}
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+/* Without TLS it goes on: 454 where it is asked for, and mail comes in clear. */
+static void
+start_tls(const struct settings *set)
+{
+	char err[1024];
+
+	if (keys_needed(set) && load_tls(set, err, sizeof(err)) == -1)
+		log_error(0, "tls", err);
+}
+
 static void
 start(struct connection *c)
 {
@@ -280,6 +321,7 @@ start(struct connection *c)
 	clean_environment();
 	block_signals();
 	watch_all();
+	start_tls(&c->settings);
 	l.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	l.looked = conn_now();
 	if (left == 0)
@@ -302,12 +344,14 @@ load_aside(struct settings *set, char *err, size_t size)
 
 	settings_aside();
 	fresh_settings(set->file);
-	if (l.load(&fresh, err, size) == 0) {
+	if (l.load(&fresh, err, size) == 0 && (!keys_needed(&fresh) ||
+	    load_tls(&fresh, err, size) == 0)) {
 		fresh_files(&fresh);
 		*set = fresh;
 		return 0;
 	}
 	settings_aside();
+	fresh_settings(set->file);
 	fresh_files(set);
 	return -1;
 }
@@ -356,6 +400,16 @@ look_at_program(void)
 	    "program", self, NULL);
 }
 
+/* It ended, and not because we wanted it to: at the next look there is more. */
+static void
+lost_keys(const struct settings *set)
+{
+	log_error(0, "keys", "ended, is started again");
+	keys_use(-1);
+	start_tls(set);
+	l.lost = keys_fd() == -1;
+}
+
 static void
 look_at_files(struct connection *c)
 {
@@ -365,6 +419,8 @@ look_at_files(struct connection *c)
 	if (now - l.looked < LOOK_MS && !l.reload)
 		return;
 	l.looked = now;
+	if (l.lost)
+		lost_keys(&c->settings);
 	what = fresh_look(&c->settings);
 	if (what == FRESH_PROGRAM)
 		look_at_program();
@@ -561,7 +617,7 @@ fork_session(struct connection *c, int client, const union address *a,
 		return true;
 	}
 	close(ends[1]);
-	if (pid == -1 || watch(ends[0], 0, EV_PLACES + place) == -1) {
+	if (pid == -1 || watch(ends[0], EPOLLIN, EV_PLACES + place) == -1) {
 		log_error(errno, pid == -1 ? "fork" : "epoll", NULL);
 		close(ends[0]);
 		if (pid != -1)
@@ -646,6 +702,19 @@ take_signals(struct connection *c)
 
 /* The loop. */
 
+/* Nobody holds it any more, or its session wants a channel to the keys. */
+static void
+place_event(unsigned i, uint32_t events)
+{
+	struct place *p = places_at(i);
+
+	if ((events & EPOLLHUP) == 0) {
+		keys_give(p->fd, p->asked);
+		p->asked = true;
+	} else
+		places_ended(i);
+}
+
 static void
 wait_for_events(struct connection *c)
 {
@@ -658,7 +727,9 @@ wait_for_events(struct connection *c)
 	n = epoll_wait(l.epoll, e, EVENTS, (int)wait);
 	for (i = 0; i < n; i++)
 		if (e[i].data.u32 >= EV_PLACES)
-			places_ended(e[i].data.u32 - EV_PLACES);
+			place_event(e[i].data.u32 - EV_PLACES, e[i].events);
+		else if (e[i].data.u32 == EV_KEYS)
+			lost_keys(&c->settings);
 		else if (e[i].data.u32 >= EV_SOCKETS)
 			l.ready[e[i].data.u32 - EV_SOCKETS] = true;
 	for (i = 0; i < n; i++)

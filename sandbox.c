@@ -165,6 +165,9 @@ static const unsigned short start_calls[] = {
 	LL_RESTRICT_SELF
 };
 
+/* To be given a channel to the process with the keys; see listen/keys.c. */
+static const unsigned short channel_calls[] = { __NR_recvmsg };
+
 /* To speak with the runner. */
 static const unsigned short runner_calls[] = {
 	__NR_sendmsg, __NR_recvmsg
@@ -285,7 +288,7 @@ add_calls(uint32_t *words, const unsigned short *list, size_t n)
 }
 
 static void
-filter_build(struct filter *f, const struct settings *s)
+filter_build(struct filter *f, const struct settings *s, bool forked)
 {
 	uint32_t words[WORDS_MAX] = { 0 };
 
@@ -293,6 +296,9 @@ filter_build(struct filter *f, const struct settings *s)
 	if (may_become_other(s))
 		add_calls(words, start_calls,
 		    sizeof(start_calls) / sizeof(start_calls[0]));
+	if (forked)
+		add_calls(words, channel_calls,
+		    sizeof(channel_calls) / sizeof(channel_calls[0]));
 	if (s->exec != NULL)
 		add_calls(words, runner_calls,
 		    sizeof(runner_calls) / sizeof(runner_calls[0]));
@@ -306,12 +312,12 @@ filter_build(struct filter *f, const struct settings *s)
 }
 
 static int
-filter_enter(const struct settings *s)
+filter_enter(const struct settings *s, bool forked)
 {
 	struct filter f;
 	struct sock_fprog program;
 
-	filter_build(&f, s);
+	filter_build(&f, s, forked);
 	program.len = f.len;
 	program.filter = f.code;
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ?
@@ -319,9 +325,10 @@ filter_enter(const struct settings *s)
 }
 #else
 static int
-filter_enter(const struct settings *s)
+filter_enter(const struct settings *s, bool forked)
 {
 	(void)s;
+	(void)forked;
 	return -1;
 }
 #endif
@@ -493,7 +500,7 @@ sandbox_enter(struct connection *c)
 		paths = filter = false;
 	else {
 		paths = paths_enter(s) == 0;
-		filter = filter_enter(s) == 0;
+		filter = filter_enter(s, c->forked) == 0;
 	}
 	if (!paths || !filter)
 		log_event("sandbox", "without", paths ? "seccomp" : filter ?

@@ -46,7 +46,8 @@ on_starttls(void *arg, struct session_verdict *v)
 
 	if (tls_module == NULL && flush(&c->session) == 0)
 		handover_starttls(c);
-	if (conn_tls_load(&c->settings) == -1)
+	if ((c->forked && !keys_there()) ||
+	    conn_tls_load(&c->settings) == -1)
 		session_refuse(v, 454, "4.7.0", "TLS not available now");
 	else
 		session_accept(v, NULL);
@@ -516,7 +517,8 @@ main(int argc, char **argv)
 	}
 	handover_arguments(argv);
 	if (load(&client.settings, err, sizeof(err)) == -1)
-		return action == 0 && listen_wanted() ?
+		return keys_wanted() ? keys_run(&client.settings, err) :
+		    action == 0 && listen_wanted() ?
 		    listen_misconfigured(err) :
 		    misconfigured(&client, err, action != 0);
 	if (action == 'T') {
@@ -525,6 +527,8 @@ main(int argc, char **argv)
 	}
 	if (action == 't')
 		return check(&client);
+	if (keys_wanted())
+		return keys_run(&client.settings, NULL);
 	if (listen_wanted())
 		listen_run(&client, load);
 	session(&client);

@@ -211,6 +211,14 @@ void	listen_run(struct connection *, int (*load)(struct settings *, char *,
 /* The settings are bad: the status to end with; or try it again. */
 int	listen_misconfigured(const char *reason);
 
+/* listen/keys.c: the listener's helper, and how its sessions reach it. */
+
+/* Is this process to be one?  Then run it; bad: why the settings are. */
+bool	keys_wanted(void);
+int	keys_run(const struct settings *, const char *bad);
+/* In a session: is there one now? */
+bool	keys_there(void);
+
 /* peer.c: sets addr and port; "local" if there is nobody to ask. */
 
 void	peer_find(struct connection *);

@@ -120,6 +120,24 @@ void	state_drop(const struct state *, int fd);
 /* What an earlier self left: 1, 0 if nothing, -1 if not all was understood. */
 int	state_take(struct state *);
 
+/*
+ * keys.c: private keys, in a process of their own, which signs; in smtpd-tls
+ * only.
+ */
+
+bool	keys_needed(const struct settings *);
+/*
+ * Start one: a descriptor to it as soon as it has read the keys, or -1 with the
+ * reason in err.  It is what sessions are given channels to once it is used.
+ */
+int	keys_start(char *err, size_t);
+void	keys_use(int fd);		/* -1: none */
+int	keys_fd(void);			/* readable: it has ended */
+/* A session asked over its place: it gets a channel, if it is the first time. */
+void	keys_give(int place, bool asked);
+/* In a session: a tls_signer. */
+ssize_t	keys_signature(const struct tls_sign *, unsigned char *, size_t);
+
 /* fresh.c: have the files changed that were read? */
 
 enum fresh { FRESH_SAME, FRESH_FILES, FRESH_PROGRAM };

@@ -15,6 +15,7 @@
 
 #include "deliver.h"
 #include "deliver/trace.h"
+#include "verdict.h"
 
 #define BUFFER_SIZE	65536
 
@@ -45,10 +46,6 @@ static struct {
 
 /* Not in delivery, which would make it part of the file and not just zeros. */
 static char	 buffer[BUFFER_SIZE];
-
-static const struct session_verdict accepted = {
-	.kind = SESSION_ACCEPT
-};
 
 static const struct session_verdict nowhere = {
 	SESSION_REFUSE, 451, "4.3.5", "There is nowhere to put a message"
@@ -192,7 +189,7 @@ deliver_start(struct connection *c)
 	put_top(&delivery.message, c, 0,
 	    delivery.each ? 1 : c->tx.recipients.count);
 	delivery.top_size = delivery.message.size;
-	return accepted;
+	return verdict_accept();
 }
 
 void
@@ -232,16 +229,31 @@ copy(struct message *m, struct connection *c, unsigned number)
 static struct session_verdict
 commit(const struct message *m, struct connection *c, unsigned number)
 {
-	struct session_verdict v = accepted;
+	struct session_verdict v = verdict_accept();
 
 	return delivery.target->commit(c, m->fd, m->size, number, &v) == -1 ?
 	    failed(errno) : v;
 }
 
+/* May a program still be started?  One that runs has its own deadline. */
+static bool
+too_late(struct session_verdict *v)
+{
+	if (!delivery.target->slow)
+		return false;
+	if (conn_stopped())
+		*v = verdict_refuse(451, "4.3.2", "Service is shutting down");
+	else if (conn_end() != 0 && conn_now() >= conn_end())
+		*v = verdict_refuse(451, "4.3.2", "Session took too long");
+	else
+		return false;
+	return true;
+}
+
 /*
- * For one recipient.  If there are others, it is a copy: what a program writes
- * to its standard input, which it could open for that however it was given,
- * must not be in the next one's message.
+ * For one recipient or FOR_ALL.  If there are others, one gets a copy: what a
+ * program writes to its standard input, which it could open for that however it
+ * was given, must not be in the next one's message.
  */
 static struct session_verdict
 commit_for(struct connection *c, unsigned number)
@@ -249,7 +261,9 @@ commit_for(struct connection *c, unsigned number)
 	struct session_verdict v;
 	struct message m;
 
-	if (c->tx.recipients.count == 1)
+	if (too_late(&v))
+		return v;
+	if (number == FOR_ALL || c->tx.recipients.count == 1)
 		return commit(&delivery.message, c, number);
 	v = copy(&m, c, number) == -1 ? failed(errno) : commit(&m, c, number);
 	drop(&m);
@@ -268,7 +282,7 @@ commit_for(struct connection *c, unsigned number)
 static struct session_verdict
 commit_for_all(struct connection *c)
 {
-	struct session_verdict v, worst = accepted;
+	struct session_verdict v, worst = verdict_accept();
 	unsigned i;
 
 	for (i = 0; i < c->tx.recipients.count; i++) {
@@ -304,7 +318,7 @@ deliver_end(struct connection *c, unsigned recipient)
 		return commit_for(c, recipient);
 	if (delivery.state == WRITTEN) {
 		delivery.verdict = delivery.each ? commit_for_all(c) :
-		    commit(&delivery.message, c, FOR_ALL);
+		    commit_for(c, FOR_ALL);
 		delivery.state = OVER;
 	}
 	return delivery.state == OVER ? delivery.verdict : failed(EIO);

@@ -26,20 +26,34 @@
 #include "deliver.h"
 #include "process.h"
 
+#define QMAIL_PERMFAIL	100
 #define QMAIL_TEMPFAIL	111
+#define OTHERS		(-1)	/* timeout and signals included */
 
-/* By exit status; the last one is for all others. */
-static const struct {
+/*
+ * By exit status.  Only what is meant as a refusal refuses: a typo in a script
+ * (127), an exception that nobody caught (1) or a server that can't be reached
+ * must not cost the message.  What is printed before one of those others is
+ * for the log, not for the client.
+ */
+static const struct outcome {
 	int		 status;
+	bool		 meant;		/* its text is for the client */
 	struct session_verdict verdict;
 } outcomes[] = {
-	{ EX_OK, { .kind = SESSION_ACCEPT } },
-	{ EX_NOUSER, { SESSION_REFUSE, 550, "5.1.1", "No such user here" } },
-	{ EX_TEMPFAIL, { SESSION_REFUSE, 451, "4.3.0",
+	{ EX_OK, true, { SESSION_ACCEPT, 250, "2.0.0", "" } },
+	{ EX_DATAERR, true, { SESSION_REFUSE, 554, "5.3.0",
+	    "Message refused" } },
+	{ EX_NOUSER, true, { SESSION_REFUSE, 550, "5.1.1",
+	    "No such user here" } },
+	{ EX_TEMPFAIL, true, { SESSION_REFUSE, 451, "4.3.0",
 	    "Delivery failed for now, try later" } },
-	{ QMAIL_TEMPFAIL, { SESSION_REFUSE, 451, "4.3.0",
+	{ QMAIL_PERMFAIL, true, { SESSION_REFUSE, 554, "5.3.0",
+	    "Message refused" } },
+	{ QMAIL_TEMPFAIL, true, { SESSION_REFUSE, 451, "4.3.0",
 	    "Delivery failed for now, try later" } },
-	{ -1, { SESSION_REFUSE, 554, "5.3.0", "Message refused" } }
+	{ OTHERS, false, { SESSION_REFUSE, 451, "4.3.0",
+	    "Delivery failed for now, try later" } }
 };
 
 /* The message's file.  Not for keeps: no name, no fsync. */
@@ -102,24 +116,43 @@ log_status(const struct exec_result *r, char *buf, size_t size)
 	return buf;
 }
 
-static struct session_verdict
+static const struct outcome *
 outcome(const struct exec_result *r)
 {
-	int status = EX_TEMPFAIL;
+	int status = OTHERS;
 	size_t i;
 
 	if (!r->late && WIFEXITED(r->status))
 		status = WEXITSTATUS(r->status);
-	for (i = 0; outcomes[i].status != -1; i++)
+	for (i = 0; outcomes[i].status != OTHERS; i++)
 		if (outcomes[i].status == status)
 			break;
-	return outcomes[i].verdict;
+	return &outcomes[i];
+}
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
 }
 
 /*
- * The program may begin its line with an enhanced status code of its own, if
- * that is of the reply's class and something follows.  Its length, or 0.
+ * The program may begin its line with a code of its own, if that is of the
+ * class of its exit status.  421 would say that the session ends.
  */
+static int
+own_code(const char *text, int code)
+{
+	int n;
+
+	if (!is_digit(text[0]) || text[1] < '0' || text[1] > '5' ||
+	    !is_digit(text[2]) || text[3] != ' ')
+		return 0;
+	n = (text[0] - '0') * 100 + (text[1] - '0') * 10 + text[2] - '0';
+	return n / 100 == code / 100 && n != 421 ? n : 0;
+}
+
+/* The same for an enhanced status code, by itself or after that: its length. */
 static size_t
 own_status(const char *text, int code)
 {
@@ -128,20 +161,33 @@ own_status(const char *text, int code)
 	return text[0] == '0' + code / 100 && text[len] == ' ' ? len : 0;
 }
 
+static void
+take_text(struct session_verdict *v, const char *said)
+{
+	int code = own_code(said, v->code);
+	size_t len;
+
+	if (code != 0) {
+		v->code = code;
+		said += 4;
+	}
+	len = own_status(said, v->code);
+	if (len > 0 && len < sizeof(v->status)) {
+		strlcpy(v->status, said, len + 1);
+		said += len + 1;
+	}
+	strlcpy(v->text, said, sizeof(v->text));
+}
+
 static struct session_verdict
 verdict(const struct exec_result *r, const char *recipient)
 {
+	const struct outcome *o = outcome(r);
+	struct session_verdict v = o->verdict;
 	char how[24];
-	struct session_verdict v = outcome(r);
-	size_t len;
 
-	if (!r->late && r->text[0] != '\0') {
-		len = own_status(r->text, v.code);
-		strlcpy(v.text, r->text + (len > 0 ? len + 1 : 0),
-		    sizeof(v.text));
-		if (len > 0 && len < sizeof(v.status))
-			strlcpy(v.status, r->text, len + 1);
-	}
+	if (o->meant && r->text[0] != '\0')
+		take_text(&v, r->text);
 	if (v.kind == SESSION_REFUSE)
 		log_event("program", "exit", log_status(r, how, sizeof(how)),
 		    "recipient", recipient, "text",
@@ -266,6 +312,6 @@ program_check(const struct settings *s)
 }
 
 const struct target program_target = {
-	"message", program_create, program_commit, program_drop,
+	"message", true, program_create, program_commit, program_drop,
 	arguments_each, program_check
 };

@@ -427,5 +427,6 @@ spool_check(const struct settings *set)
 }
 
 const struct target spool_target = {
-	"spool", spool_create, spool_commit, spool_drop, spool_each, spool_check
+	"spool", false, spool_create, spool_commit, spool_drop, spool_each,
+	spool_check
 };

@@ -373,19 +373,36 @@ caught() {
 	eval "${command#*run: }"
 }
 
-@test "README: the program in it keeps a message" {
-	local program=$BATS_TEST_TMPDIR/receive
+# With the program of README.md that has this line, and another directory.
+readme_program() {
+	PROGRAM=$BATS_TEST_TMPDIR/program IN=$BATS_TEST_TMPDIR/in
+	block "$ROOT/README.md" "$1" | sed "s|/srv/in|$IN|" >"$PROGRAM"
+	chmod +x "$PROGRAM"
+}
 
-	block "$ROOT/README.md" '/srv/in' |
-	    sed "s|/srv/in|$BATS_TEST_TMPDIR/in|" >"$program"
-	chmod +x "$program"
-	smtp -o "exec=$program" < <(one a@client.test b@mx.test one)
-	replies 220 250 250 250 354 451 221
-	mkdir "$BATS_TEST_TMPDIR/in"
-	smtp -o "exec=$program" < <(one a@client.test b@mx.test one)
-	replies 220 250 250 250 354 250 221
-	said 'Thank you'
-	grep -q '^Subject: one' "$BATS_TEST_TMPDIR"/in/*.eml
+# It keeps a message whole, refuses what it means to, and defers if it can't.
+keeps_or_defers() {
+	mkdir -p "$IN"
+	smtp -o exec="$PROGRAM" < <(one a@client.test b@mx.test one)
+	said '250 2.0.0 Thank you'
+	grep -q '^Subject: one' "$IN"/*.eml
+	smtp -o exec="$PROGRAM" < <(one a@client.test b@mx.test one |
+	    sed 's/^Subject/X-Unwanted/')
+	said '550 5.7.1 Not wanted here'
+	rm -r "$IN"
+	smtp -o exec="$PROGRAM" < <(one a@client.test b@mx.test one)
+	said '451 4.3.0 Delivery failed for now, try later'
+	[[ ! -e $IN ]]
+}
+
+@test "README: the program in shell keeps, refuses and defers" {
+	readme_program 'set -eu'
+	keeps_or_defers
+}
+
+@test "README: the program in Python keeps, refuses and defers" {
+	readme_program 'import os, sys'
+	keeps_or_defers
 }
 
 @test "README: the mail is read as it is written there" {

@@ -96,13 +96,37 @@ END
 	said '550 5.1.1 '
 }
 
-@test "exit status: all others are 554" {
-	local status
+@test "exit status: 65 and 100 are 554" {
+	codes 554 <<<'exit 65'
+	said '554 5.3.0 Message refused'
+	codes 554 <<<'exit 100'
+	said '554 5.3.0 Message refused'
+}
 
-	for status in 1 2 64 69 76 99 100 110 112 127 255; do
-		codes 554 <<<"exit $status"
+@test "exit status: all others are a fault of the program, so 451" {
+	local one
+
+	for one in 1 2 64 66 68 69 73 76 77 78 99 101 110 112 126 127 255; do
+		codes 451 <<<"exit $one"
+		logged "exit=$one"
 	done
-	logged 255
+}
+
+@test "a typo, an uncaught exception, a program that is not there: 451" {
+	codes 451 <<<'no-such-command'
+	logged exit=127
+	codes 451 <<<"exec $PYTHON -c 'raise SystemError'"
+	logged exit=1
+	codes 451 <<<'set -e; false; exit 65'
+}
+
+@test "what a faulty program prints is logged, not shown" {
+	answers '451 4.3.0 Delivery failed for now, try later' \
+	    <<<'echo 5.7.1 secret; exit 1'
+	logged 'text="5.7.1 secret"'
+	answers '451 4.3.0 Delivery failed for now, try later' \
+	    <<<'echo secret; kill -TERM $$'
+	not_said secret
 }
 
 @test "a signal is 451" {
@@ -114,23 +138,44 @@ END
 
 @test "the first line it prints is the text" {
 	answers '250 2.0.0 kept as 17' <<<'echo kept as 17; echo more'
-	answers '554 5.3.0 no thanks' <<<'echo no thanks; exit 1'
+	answers '554 5.3.0 no thanks' <<<'echo no thanks; exit 65'
+	answers '554 5.3.0 no more' <<<'echo no more; exit 100'
 	answers '451 4.3.0 later' <<<'printf later; exit 75'
 	answers '550 5.1.1 unknown' <<<'printf "unknown\r\n"; exit 67'
 }
 
 @test "a line that begins with a status of the reply's class gives it" {
-	answers '554 5.7.1 spam' <<<'echo 5.7.1 spam; exit 1'
+	answers '554 5.7.1 spam' <<<'echo 5.7.1 spam; exit 65'
 	answers '250 2.6.0 fine' <<<'echo 2.6.0 fine'
-	answers '554 5.3.0 4.7.1 spam' <<<'echo 4.7.1 spam; exit 1'
-	answers '554 5.3.0 5.7 spam' <<<'echo 5.7 spam; exit 1'
-	answers '554 5.3.0 5.7.1' <<<'echo 5.7.1; exit 1'
-	answers '554 5.3.0 5.7.1234 x' <<<'echo 5.7.1234 x; exit 1'
-	answers '554 5.3.0 5..1 x' <<<'echo 5..1 x; exit 1'
+	answers '554 5.3.0 4.7.1 spam' <<<'echo 4.7.1 spam; exit 65'
+	answers '554 5.3.0 5.7 spam' <<<'echo 5.7 spam; exit 65'
+	answers '554 5.3.0 5.7.1' <<<'echo 5.7.1; exit 65'
+	answers '554 5.3.0 5.7.1234 x' <<<'echo 5.7.1234 x; exit 65'
+	answers '554 5.3.0 5..1 x' <<<'echo 5..1 x; exit 65'
+}
+
+@test "a line may begin with a code of the exit status's class" {
+	answers '452 4.2.2 full' <<<'echo 452 4.2.2 full; exit 75'
+	answers '450 4.3.0 busy' <<<'echo 450 busy; exit 111'
+	answers '550 5.7.1 no' <<<'echo 550 5.7.1 no; exit 65'
+	answers '552 5.1.1 no' <<<'echo 552 no; exit 67'
+	answers '250 2.6.0 kept' <<<'echo 250 2.6.0 kept'
+}
+
+@test "a code that contradicts the exit status is text" {
+	answers '451 4.3.0 550 5.7.1 no' <<<'echo 550 5.7.1 no; exit 75'
+	answers '554 5.3.0 452 4.2.2 full' <<<'echo 452 4.2.2 full; exit 65'
+	answers '250 2.0.0 550 5.7.1 no' <<<'echo 550 5.7.1 no'
+	answers '550 5.3.0 4.7.1 no' <<<'echo 550 4.7.1 no; exit 65'
+	answers '451 4.3.0 421 4.3.0 x' <<<'echo 421 4.3.0 x; exit 75'
+	answers '554 5.3.0 590 x' <<<'echo 590 x; exit 65'
+	answers '554 5.3.0 5500 x' <<<'echo 5500 x; exit 65'
+	answers '554 5.3.0 550' <<<'echo 550; exit 65'
+	answers '451 4.3.0 452-x' <<<'echo 452-x; exit 75'
 }
 
 @test "rubbish is made printable, on one line" {
-	program <<<'printf "a\0b\033[31m\377\r250 c\n250 ok\n"; exit 1'
+	program <<<'printf "a\0b\033[31m\377\r250 c\n250 ok\n"; exit 65'
 	deliver -o exec="$PROGRAM"
 	replies 220 250 250 250 354 554 221
 	said '554 5.3.0 a?b?[31m?250 c'
@@ -138,14 +183,14 @@ END
 }
 
 @test "the text is cut at 200 characters" {
-	program <<<'head -c 300 /dev/zero | tr "\0" x; exit 1'
+	program <<<'head -c 300 /dev/zero | tr "\0" x; exit 65'
 	deliver -o exec="$PROGRAM"
 	verdict "554 5.3.0 $(printf 'x%.0s' {1..200})"
 }
 
 @test "what it prints besides is read and dropped" {
 	codes 250 <<<'head -c 3000000 /dev/zero; seq 100000; exit 0'
-	codes 554 <<<'head -c 3000000 /dev/urandom; exit 1'
+	codes 554 <<<'head -c 3000000 /dev/urandom; exit 65'
 }
 
 @test "standard error goes to the log, line by line, and not to the client" {
@@ -242,9 +287,9 @@ by_name() {
 
 @test "one reply for all: a permanent failure is told, but stops nobody" {
 	by_name
-	smtp -o exec="$PROGRAM {recipient}" < <(to 0@a 67@b 1@c 0@d)
+	smtp -o exec="$PROGRAM {recipient}" < <(to 0@a 67@b 65@c 0@d)
 	verdict '550 5.1.1 about 67@b'
-	[[ $(xargs <"$WORK/runs") == '0 67 1 0' ]]
+	[[ $(xargs <"$WORK/runs") == '0 67 65 0' ]]
 }
 
 @test "LMTP: a reply for each recipient" {
@@ -614,7 +659,7 @@ gone() {
 
 @test "without pidfds the end is noticed as well" {
 	failing pidfd_open:ENOSYS:0
-	answers '554 5.3.0 no' <<<'echo no; exit 1'
+	answers '554 5.3.0 no' <<<'echo no; exit 65'
 }
 
 @test "SIGTERM while the program runs: it may finish, and its word counts" {

@@ -74,7 +74,7 @@ program() {
 @test "the replies are the recipients' own, in their order" {
 	program 'case $RECIPIENT in' \
 	    'b@*) echo "for b"; exit 0 ;;' 'c@*) exit 67 ;;' \
-	    'd@*) exit 75 ;;' 'e@*) echo "not e"; exit 1 ;;' \
+	    'd@*) exit 75 ;;' 'e@*) echo "not e"; exit 65 ;;' \
 	    '*) echo "for $RECIPIENT" ;;' esac
 	lmtp -o exec="$BATS_TEST_TMPDIR/program {recipient}" <<-'END'
 	LHLO client.test

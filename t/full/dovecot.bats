@@ -108,9 +108,9 @@ END
 	said '550 5.1.1 '
 }
 
-@test "a mailbox that is full is 554, said to the client" {
+@test "a mailbox that is full is 451, since dovecot-lda exits with 77" {
 	lda small@mx.test
-	replies 220 250 250 250 354 554 221
+	replies 220 250 250 250 354 451 221
 	logged Quota
 }
 

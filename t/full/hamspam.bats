@@ -94,7 +94,9 @@ END
 }
 
 @test "the delivery program's verdict is the answer" {
-	judge - /bin/false
+	printf '#!/bin/sh\nexit 65\n' >"$BATS_TEST_TMPDIR/refuse"
+	chmod +x "$BATS_TEST_TMPDIR/refuse"
+	judge - "$BATS_TEST_TMPDIR/refuse"
 	replies 220 250 250 250 250 354 554 221
 	judge - /nonexistent/program
 	replies 220 250 250 250 250 354 451 221

@@ -308,6 +308,13 @@ finish_writing(void)
 	delivery.state = OVER;
 }
 
+bool
+deliver_slow(void)
+{
+	return (delivery.state == WRITING || delivery.state == WRITTEN) &&
+	    delivery.target->slow;
+}
+
 struct session_verdict
 deliver_end(struct connection *c, unsigned recipient)
 {

@@ -20,8 +20,9 @@
 #include "smtpd.h"
 
 #define LINE_MAX_LOG	2048	/* what is longer is cut, and marked so */
-#define TAIL		8	/* room for that mark, a quote, a newline */
+#define TAIL		24	/* room for that mark, a quote, a last pair */
 #define SESSION_LINES	1000	/* then they are only counted */
+#define HELD_MAX	4	/* lines that wait for a reply */
 
 static struct {
 	enum log_target	 target;
@@ -67,6 +68,14 @@ static const struct kind {
 	{ NULL,		"failed",	LOG_NOTICE,	true },
 	{ NULL,		NULL,		LOG_INFO,	true },
 };
+
+static struct {
+	unsigned	 count;
+	struct held {
+		const struct kind *kind;
+		struct line	 line;
+	} lines[HELD_MAX];
+} held;
 
 /*
  * Characters that steer what shows them instead of being seen: what Unicode
@@ -314,38 +323,78 @@ end(struct line *l, const struct kind *k)
 		;
 }
 
-/* The pairs up to a NULL key, of which the status comes first. */
-static void
-put(const char *event, va_list pairs)
+/*
+ * The pairs up to a NULL key, of which the status comes first.  NULL: it is one
+ * line too many.
+ */
+static const struct kind *
+collect(struct line *l, const char *event, va_list pairs)
 {
 	const struct kind *kind;
 	const char *key, *value, *status = "";
-	struct line l;
 	bool first = true;
 
-	begin(&l, event);
+	begin(l, event);
 	for (; (key = va_arg(pairs, const char *)) != NULL; first = false) {
 		value = va_arg(pairs, const char *);
 		if (first && value != NULL && strcmp(key, "status") == 0)
 			status = value;
 		if (value != NULL)
-			add_pair(&l, key, value);
+			add_pair(l, key, value);
 	}
 	kind = find_kind(event, status);
-	if (!is_flood(kind))
-		end(&l, kind);
+	return is_flood(kind) ? NULL : kind;
 }
 
 void
 log_event(const char *event, ...)
 {
+	const struct kind *kind;
+	struct line l;
 	va_list pairs;
 
 	if (logger.target == LOGTO_OFF)
 		return;
 	va_start(pairs, event);
-	put(event, pairs);
+	kind = collect(&l, event, pairs);
 	va_end(pairs);
+	if (kind != NULL)
+		end(&l, kind);
+}
+
+void
+log_later(const char *event, ...)
+{
+	struct held *h;
+	va_list pairs;
+
+	if (logger.target == LOGTO_OFF)
+		return;
+	if (held.count == HELD_MAX)
+		log_release(true);
+	h = &held.lines[held.count];
+	va_start(pairs, event);
+	h->kind = collect(&h->line, event, pairs);
+	va_end(pairs);
+	held.count += h->kind != NULL;
+}
+
+void
+log_release(bool sent)
+{
+	static const char untold[] = " told=no";
+	struct line *l;
+	unsigned i;
+
+	for (i = 0; i < held.count; i++) {
+		l = &held.lines[i].line;
+		if (!sent) {
+			memcpy(l->text + l->len, untold, sizeof(untold) - 1);
+			l->len += sizeof(untold) - 1;
+		}
+		end(l, held.lines[i].kind);
+	}
+	held.count = 0;
 }
 
 void

@@ -34,6 +34,7 @@ flush(struct session *s)
 
 	if (n > 0 && conn_write(p, n) == -1)
 		return -1;
+	log_release(true);
 	session_sent(s, n);
 	return 0;
 }
@@ -206,6 +207,7 @@ static bool
 serve(struct connection *c)
 {
 	struct session *s = &c->session;
+	struct session_verdict v;
 	size_t used = 0, len = 0;
 	ssize_t n;
 
@@ -224,6 +226,9 @@ serve(struct connection *c)
 		}
 		if (session_want(s) == SESSION_TLS) {
 			start_tls(c);
+		} else if (session_want(s) == SESSION_ANSWER) {
+			transaction_answer(c, &v);
+			session_answer(s, &v);
 		} else if (session_want(s) == SESSION_INPUT && used == len) {
 			if ((n = conn_read(input, sizeof(input))) <= 0)
 				cut(c, n);
@@ -233,7 +238,7 @@ serve(struct connection *c)
 	}
 	if (c->wipe)
 		explicit_bzero(input, len);
-	flush(s);
+	log_release(flush(s) == 0);
 	return !c->quit || used < len;
 }
 

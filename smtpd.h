@@ -136,6 +136,8 @@ struct transaction {
 	bool		 discard;	/* a filter wants it thrown away */
 	bool		 judged;	/* filters have seen it to its end: */
 	struct session_verdict judgement;
+	uint64_t	 size;		/* on the wire, once it is known */
+	unsigned	 at_hand;	/* the recipient that is delivered to */
 	bool		 counted;	/* as one of connection.accepted */
 	bool		 crowded;	/* too many recipients: it was logged */
 };
@@ -254,6 +256,12 @@ void	log_open(enum log_target, bool debug, const char *id);
  */
 void	log_event(const char *event, ...) __attribute__((sentinel));
 /*
+ * The same for what is about a reply: the client need not wait for the log, so
+ * such a line is written by log_release().  Not sent: it says told=no.
+ */
+void	log_later(const char *event, ...) __attribute__((sentinel));
+void	log_release(bool sent);
+/*
  * Something of ours failed: event=error with what failed, on what, and errno's
  * text (with an error of 0, without it).
  */
@@ -276,6 +284,8 @@ struct session_verdict deliver_start(struct connection *);
 void	deliver_body(const char *, size_t);
 /* recipient: for which of them (LMTP); in SMTP called once, with 0. */
 struct session_verdict deliver_end(struct connection *, unsigned recipient);
+/* Can deliver_end() take long?  Replies should not wait for it. */
+bool	deliver_slow(void);
 void	deliver_reset(void);		/* drop what was not delivered */
 /* -t: what is wrong with spool and exec, on standard error; count of it. */
 int	deliver_check(const struct settings *);

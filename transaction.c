@@ -120,7 +120,7 @@ log_message(struct connection *c, const char *status, uint64_t size,
 {
 	char size_text[24], count[24];
 
-	log_event("message", "status", status, "size", size == 0 ? NULL :
+	log_later("message", "status", status, "size", size == 0 ? NULL :
 	    log_number(size_text, sizeof(size_text), size), "recipients",
 	    log_number(count, sizeof(count), c->tx.recipients.count), "from",
 	    c->tx.sender, "to", to, "user", *c->user != '\0' ? c->user : NULL,
@@ -141,22 +141,38 @@ transaction_data(void *arg, struct session_verdict *v)
 }
 
 void
-transaction_end(void *arg, uint64_t size, unsigned recipient,
-    struct session_verdict *v)
+transaction_answer(struct connection *c, struct session_verdict *v)
 {
-	struct connection *c = arg;
-
-	*v = filter_end(c, size);
+	*v = filter_end(c, c->tx.size);
 	if (v->kind == SESSION_ACCEPT && !c->tx.discard)
-		*v = deliver_end(c, recipient);
+		*v = deliver_end(c, c->tx.at_hand);
 	if (v->kind == SESSION_ACCEPT && !c->tx.counted) {
 		c->tx.counted = true;
 		c->accepted++;
 	}
 	log_message(c, v->kind == SESSION_ACCEPT ? c->tx.discard ?
-	    "discarded" : "accepted" : status_of(v->code), size,
-	    strings_at(&c->tx.recipients, recipient),
+	    "discarded" : "accepted" : status_of(v->code), c->tx.size,
+	    strings_at(&c->tx.recipients, c->tx.at_hand),
 	    v->kind == SESSION_ACCEPT ? NULL : v->text);
+}
+
+/*
+ * What was said already does not wait for a program: of the recipients of LMTP
+ * each is told as soon as its own is over.
+ */
+void
+transaction_end(void *arg, uint64_t size, unsigned recipient,
+    struct session_verdict *v)
+{
+	struct connection *c = arg;
+	const char *unsent;
+
+	c->tx.size = size;
+	c->tx.at_hand = recipient;
+	if (deliver_slow() && session_output(&c->session, &unsent) > 0)
+		v->kind = SESSION_LATER;
+	else
+		transaction_answer(c, v);
 }
 
 void

@@ -320,6 +320,82 @@ by_name() {
 	[[ $(<"$WORK/runs") == $'a@mx.test\nb@mx.test' ]]
 }
 
+# into_file [ARGUMENT ...]: the replies go to $WORK/out, which programs can see.
+into_file() {
+	sed 's/$/\r/' | "$SMTPD" -o hostname=mx.test "$@" >"$WORK/out" 2>>"$LOG"
+}
+
+@test "LMTP: each recipient is told before the next one's run" {
+	program <<-'END'
+	[[ $RECIPIENT == a@* ]] || grep -c '^250 2.0.0 for' "$WORK/out" >>"$WORK/told"
+	echo "for $RECIPIENT"
+	END
+	into_file -o protocol=lmtp -o exec="$PROGRAM {recipient}" \
+	    < <(to a@mx.test b@mx.test c@mx.test | sed s/EHLO/LHLO/)
+	[[ $(xargs <"$WORK/told") == '1 2' ]]
+	[[ $(grep -c '^250 2.0.0 for' "$WORK/out") == 3 ]]
+}
+
+@test "a reply does not wait for the next message's run" {
+	program <<-'END'
+	grep -c '^250 2.0.0 taken' "$WORK/out" >>"$WORK/told"
+	echo taken
+	END
+	into_file -o exec="$PROGRAM" < <(to a@mx.test | sed '/^QUIT/d'
+	    to b@mx.test | sed 1d)
+	[[ $(xargs <"$WORK/told") == '0 1' ]]
+}
+
+@test "the log waits for the reply, not the reply for the log" {
+	program <<<'echo taken'
+	sed 's/$/\r/' <<<"$DIALOGUE" | "$SMTPD" -o hostname=mx.test \
+	    -o exec="$PROGRAM" >>"$WORK/out" 2>&1
+	[[ $(grep -o '^250 2.0.0 taken\|event=message status=accepted' \
+	    "$WORK/out" | head -n 1) == '250 2.0.0 taken' ]] ||
+		fail "$(<"$WORK/out")"
+}
+
+@test "a message taken when nobody could be told is marked in the log" {
+	local reader
+
+	mkfifo "$WORK/fifo"
+	cat "$WORK/fifo" >/dev/null &
+	reader=$!
+	program <<-END
+	kill -KILL $reader
+	while grep -qs "^State:.[^Z]" /proc/$reader/status; do :; done
+	END
+	sed 's/$/\r/' <<<"$DIALOGUE" | "$SMTPD" -o exec="$PROGRAM" \
+	    >"$WORK/fifo" 2>>"$LOG"
+	logged 'event=message status=accepted'
+	grep -q 'event=message status=accepted .* told=no$' "$LOG" || fail told
+	wait "$reader" || true
+}
+
+@test "session-timeout: no run is begun after it" {
+	program <<-'END'
+	echo "$RECIPIENT" >>"$WORK/runs"
+	[[ $RECIPIENT != b@* ]] || read -rt 1.1 <> <(:)
+	END
+	into_file -o session-timeout=1 -o protocol=lmtp \
+	    -o exec="$PROGRAM {recipient}" \
+	    < <(to a@mx.test b@mx.test c@mx.test d@mx.test | sed s/EHLO/LHLO/)
+	[[ $(xargs <"$WORK/runs") == 'a@mx.test b@mx.test' ]]
+	[[ $(grep -c '^451 4.3.2 Session took too long' "$WORK/out") == 2 ]]
+}
+
+@test "session-timeout: the rest of one reply for all is 451" {
+	program <<-'END'
+	echo "$RECIPIENT" >>"$WORK/runs"
+	read -rt 1.1 <> <(:) || exit 0
+	END
+	into_file -o session-timeout=1 -o exec="$PROGRAM {recipient}" \
+	    < <(to a@mx.test b@mx.test c@mx.test)
+	[[ $(xargs <"$WORK/runs") == a@mx.test ]]
+	grep -q '^451 4.3.2 Session took too long' "$WORK/out" ||
+		fail "$(<"$WORK/out")"
+}
+
 @test "the environment is ours alone" {
 	program <<<'/usr/bin/env -u PWD -u SHLVL -u OLDPWD -u _ >"$WORK/env"'
 	SECRET=1 LD_LIBRARY_PATH=/none BASH_ENV=/none IFS=x PATH=/usr/bin:/bin \
@@ -687,6 +763,19 @@ gone() {
 	< 421
 	eof
 	END
+}
+
+@test "SIGTERM: runs not begun are not begun" {
+	program <<-'END'
+	echo "$RECIPIENT" >>"$WORK/runs"
+	read -r _ _ _ session _ </proc/$PPID/stat
+	[ "$(cat /proc/$session/comm)" = smtpd ] || session=$PPID
+	kill -TERM $session
+	END
+	into_file -o protocol=lmtp -o exec="$PROGRAM {recipient}" \
+	    < <(to a@mx.test b@mx.test c@mx.test | sed s/EHLO/LHLO/)
+	[[ $(<"$WORK/runs") == a@mx.test ]]
+	[[ $(grep -c '^451 4.3.2 Service is shutting down' "$WORK/out") == 2 ]]
 }
 
 @test "SIGTERM while the program runs: after ten seconds, 451 and 421" {

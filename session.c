@@ -49,6 +49,14 @@ engine_enter(struct session *s, bool hook, struct engine_question *q)
 	return true;
 }
 
+/* The strings of a verdict may have come from anywhere. */
+static void
+terminate(struct session_verdict *v)
+{
+	v->status[sizeof(v->status) - 1] = '\0';
+	v->text[sizeof(v->text) - 1] = '\0';
+}
+
 void
 engine_leave(struct session *s, struct engine_question *q)
 {
@@ -56,6 +64,7 @@ engine_leave(struct session *s, struct engine_question *q)
 	s->early = NULL;
 	if (q->verdict.kind == SESSION_LATER)
 		q->verdict = q->early;
+	terminate(&q->verdict);
 }
 
 bool
@@ -268,12 +277,10 @@ engine_offers(struct session *s, unsigned extension)
 	return engine_refuses(s, extension) == R_NONE;
 }
 
-/* The strings of a verdict may have come from anywhere. */
 void
-engine_decide(struct session *s, enum question what, struct session_verdict *v)
+engine_decide(struct session *s, enum question what,
+    const struct session_verdict *v)
 {
-	v->status[sizeof(v->status) - 1] = '\0';
-	v->text[sizeof(v->text) - 1] = '\0';
 	if (engine_muted(s))
 		return;
 	if (v->kind == SESSION_LATER)
@@ -297,6 +304,7 @@ session_answer(struct session *s, const struct session_verdict *answer)
 	if (s->in_hook || what == ASK_NOTHING || v.kind == SESSION_LATER)
 		return;
 	s->pending = ASK_NOTHING;
+	terminate(&v);
 	engine_decide(s, what, &v);
 	data_finish(s);
 	settle(s);

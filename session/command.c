@@ -135,7 +135,8 @@ cmd_mail(struct session *s, char *arg)
 
 	if (s->tx.mail)
 		return R_NESTED_MAIL;
-	why = parse_mail(s, arg, &m);
+	if ((why = parse_mail(s, arg, &m)) == R_SAID)
+		return why;
 	if (s->config->max_messages != 0 &&
 	    s->messages >= s->config->max_messages)
 		why = R_TOO_MANY_MESSAGES;
@@ -587,11 +588,10 @@ connect_answered(struct session *s, const struct session_verdict *v)
 		reply_banner(s, v->text);
 		return;
 	}
-	if (v->kind != SESSION_REFUSE || (v->code >= 400 && v->code < 500))
-		refusal.code = 421;
-	else
-		refusal.code = 554;
-	refusal.kind = SESSION_REFUSE;
+	if (v->kind != SESSION_REFUSE)
+		session_refuse(&refusal, 400, "4.3.0",
+		    reply_text(R_LOCAL_ERROR));
+	refusal.code = refusal.code >= 400 && refusal.code < 500 ? 421 : 554;
 	reply_verdict(s, &refusal, R_NONE, R_NO_SERVICE);
 	engine_close(s);
 }

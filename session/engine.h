@@ -66,7 +66,7 @@ struct engine_question {
 bool	engine_enter(struct session *, bool hook, struct engine_question *);
 void	engine_leave(struct session *, struct engine_question *);
 void	engine_decide(struct session *, enum question,
-	    struct session_verdict *);
+	    const struct session_verdict *);
 #define engine_ask(s, what, hook, ...) do {				\
 	struct engine_question q_;					\
 									\

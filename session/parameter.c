@@ -395,6 +395,24 @@ next(char *p, char **keyword, char **value)
 	return end + 1;
 }
 
+/* One that is not ours may be the program's. */
+static enum reply
+parse_other(struct session *s, const struct envelope *e, const char *keyword,
+    const char *value)
+{
+	struct engine_question q;
+
+	if (!engine_enter(s, s->hooks->parameter != NULL, &q))
+		return R_PARAMETER;
+	s->hooks->parameter(s->arg, e->rcpt != NULL, keyword, value,
+	    &q.verdict);
+	engine_leave(s, &q);
+	if (q.verdict.kind == SESSION_ACCEPT)
+		return R_NONE;
+	reply_verdict(s, &q.verdict, R_NONE, R_PARAMETER);
+	return R_SAID;
+}
+
 static enum reply
 parse(struct session *s, char *p, struct envelope *e)
 {
@@ -411,13 +429,14 @@ parse(struct session *s, char *p, struct envelope *e)
 			if (parameters[i].of_rcpt == (e->rcpt != NULL) &&
 			    same(keyword, parameters[i].keyword))
 				break;
-		if (i == NPARAMETERS ||
-		    !takes(s, parameters[i].extension))
-			return R_PARAMETER;
-		if (seen & 1u << i)
+		if (i == NPARAMETERS || !takes(s, parameters[i].extension))
+			why = parse_other(s, e, keyword, value);
+		else if (seen & 1u << i)
 			return R_PARAMETER_TWICE;
-		seen |= 1u << i;
-		why = parameters[i].parse(s, e, value);
+		else {
+			seen |= 1u << i;
+			why = parameters[i].parse(s, e, value);
+		}
 		if (why != R_NONE)
 			return why;
 	}

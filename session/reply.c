@@ -44,7 +44,7 @@ static const struct {
 	    "%too many messages in one session" },
 	[R_TOO_MANY_FAILURES] = { 421, "4.7.0",
 	    "%too many failed authentications" },
-	[R_NO_SERVICE] = { 554, "5.3.2", "No service for you here" },
+	[R_NO_SERVICE] = { 554, "5.3.2", "%has no service for you" },
 	[R_LINE_TOO_LONG] = { 500, "5.5.2", "Line too long" },
 	[R_CONTROL] = { 501, "5.5.2",
 	    "Control character in command; lines end with CR LF" },
@@ -251,43 +251,40 @@ count(struct session *s, enum reply id, int code)
 }
 
 /* The replies that end a session, and what the program is told. */
-static bool
-is_end(struct session *s, enum reply id)
+static const struct end {
+	enum reply		id;
+	enum session_event	event;
+} ends[] = {
+	{ R_CLOSING, SESSION_EV_QUIT },
+	{ R_TOO_MANY_ERRORS, SESSION_EV_ERRORS },
+	{ R_TOO_MUCH_JUNK, SESSION_EV_JUNK },
+	{ R_TOO_MANY_MESSAGES, SESSION_EV_JUNK },
+	{ R_TOO_MANY_FAILURES, SESSION_EV_AUTH },
+	{ R_HTTP, SESSION_EV_HTTP },
+	{ R_GLUED, SESSION_EV_GLUED },
+	{ R_BDAT_SYNTAX, SESSION_EV_BDAT },
+};
+
+static const struct end *
+find_end(enum reply id)
 {
-	static const struct {
-		enum reply		id;
-		enum session_event	event;
-	} ends[] = {
-		{ R_CLOSING, SESSION_EV_QUIT },
-		{ R_TOO_MANY_ERRORS, SESSION_EV_ERRORS },
-		{ R_TOO_MUCH_JUNK, SESSION_EV_JUNK },
-		{ R_TOO_MANY_MESSAGES, SESSION_EV_JUNK },
-		{ R_TOO_MANY_FAILURES, SESSION_EV_AUTH },
-		{ R_HTTP, SESSION_EV_HTTP },
-		{ R_GLUED, SESSION_EV_GLUED },
-		{ R_BDAT_SYNTAX, SESSION_EV_BDAT },
-	};
 	size_t i;
 
 	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		if (id == ends[i].id) {
-			engine_event(s, ends[i].event, id == R_CLOSING ?
-			    "quit" : reply_text(id));
-			return true;
-		}
-	return false;
+		if (id == ends[i].id)
+			return &ends[i];
+	return NULL;
 }
 
 void
 reply(struct session *s, enum reply id)
 {
+	const struct end *end = find_end(id);
 	enum reply too_many = R_NONE;
-	bool end;
 
 	if (id == R_NONE || id == R_SAID)
 		return;
-	end = is_end(s, id);
-	if (!end)
+	if (end == NULL)
 		too_many = count(s, id, replies[id].code);
 	if (too_many != R_NONE) {
 		reply(s, too_many);
@@ -295,8 +292,10 @@ reply(struct session *s, enum reply id)
 	}
 	say(s, replies[id].code, replies[id].status,
 	    *replies[id].text == '%', reply_text(id));
-	if (end)
-		engine_close(s);
+	if (end == NULL)
+		return;
+	engine_event(s, end->event, id == R_CLOSING ? "quit" : reply_text(id));
+	engine_close(s);
 }
 
 /* An enhanced status code, of the code's class. */

@@ -1,0 +1,11 @@
+# The engine as a library: what session(3) promises, and what it withstands.
+
+load lib
+
+@test "what an embedder may rely on" {
+	"$TOOLS/library"
+}
+
+@test "a hostile embedder: every call from every hook, every answer" {
+	"$TOOLS/embedder"
+}

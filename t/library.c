@@ -1,0 +1,466 @@
+/*
+ * library - what an embedder may rely on, one promise of session(3) at a time.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+#define CHECK(x)	do { if (!(x)) fail(#x, __LINE__); } while (0)
+
+#define ENVELOPE	"EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
+
+/* What the hooks of the test at hand say, and how often they were called. */
+static struct {
+	struct session_verdict connect, rcpt, data, end, verify, unknown, auth;
+	bool		 body;
+	bool		 shut_in_body, early, restart;
+	unsigned	 bodies, ends, resets, parameters;
+} h;
+
+static struct session s;
+static struct session_buffers buffers;
+static struct session_config config;
+static struct session_hooks hooks;
+static char	out[65536];
+
+static void
+fail(const char *check, int line)
+{
+	fprintf(stderr, "line %d: %s\n%s", line, check, out);
+	exit(1);
+}
+
+static void
+on_connect(void *arg, struct session_verdict *v)
+{
+	(void)arg;
+	*v = h.connect;
+}
+
+static void
+on_rcpt(void *arg, const struct session_rcpt *r, struct session_verdict *v)
+{
+	struct session_verdict yes;
+
+	(void)arg;
+	(void)r;
+	session_accept(&yes, "early");
+	if (h.early)
+		session_answer(&s, &yes);
+	*v = h.rcpt;
+}
+
+static void
+on_parameter(void *arg, bool recipient, const char *name, const char *value,
+    struct session_verdict *v)
+{
+	(void)arg;
+	CHECK(recipient && strcmp(name, "XKEY") == 0 &&
+	    strcmp(value, "1") == 0);
+	h.parameters++;
+	session_accept(v, NULL);
+}
+
+static void
+on_data(void *arg, struct session_verdict *v)
+{
+	(void)arg;
+	*v = h.data;
+}
+
+static bool
+on_body(void *arg, const char *p, size_t n)
+{
+	(void)arg;
+	(void)p;
+	(void)n;
+	h.bodies++;
+	if (h.shut_in_body)
+		session_shutdown(&s, "4.3.1", "no space");
+	return h.body;
+}
+
+static void
+on_end(void *arg, uint64_t size, unsigned recipient, struct session_verdict *v)
+{
+	(void)arg;
+	(void)size;
+	(void)recipient;
+	h.ends++;
+	*v = h.end;
+}
+
+static void
+on_reset(void *arg)
+{
+	(void)arg;
+	h.resets++;
+}
+
+static void
+on_verify(void *arg, const char *name, bool expand, struct session_verdict *v)
+{
+	(void)arg;
+	(void)name;
+	(void)expand;
+	*v = h.verify;
+}
+
+static void
+on_unknown(void *arg, const char *line, struct session_verdict *v)
+{
+	(void)arg;
+	(void)line;
+	if (h.restart)
+		session_restart(&s);
+	*v = h.unknown;
+}
+
+static const char *
+on_mechanisms(void *arg)
+{
+	(void)arg;
+	return "PLAIN";
+}
+
+static void
+on_auth(void *arg, struct session_sasl *x, struct session_verdict *v)
+{
+	(void)arg;
+	(void)x;
+	*v = h.auth;
+}
+
+static void
+collect(void)
+{
+	const char *p;
+	size_t n, len = strlen(out);
+
+	while ((n = session_output(&s, &p)) > 0) {
+		CHECK(n < sizeof(out) - len);
+		memcpy(out + len, p, n);
+		len += n;
+		out[len] = '\0';
+		session_sent(&s, n);
+	}
+}
+
+/* A new session in which all is accepted, with its banner in out. */
+static void
+begin(void)
+{
+	static const struct session_verdict yes = { .kind = SESSION_ACCEPT };
+
+	out[0] = '\0';
+	session_init(&s, &buffers, &config, &hooks, NULL);
+	collect();
+	h.connect = h.rcpt = h.data = h.end = h.verify = h.unknown = h.auth =
+	    yes;
+	h.body = true;
+	h.shut_in_body = h.early = h.restart = false;
+	h.bodies = h.ends = h.resets = h.parameters = 0;
+}
+
+static void
+start(void)
+{
+	config = (struct session_config){ .size = sizeof(config),
+	    .hostname = "mx.test", .extensions = SESSION_EXT_STATUSCODES |
+	    SESSION_EXT_AUTH | SESSION_EXT_STARTTLS, .auth_cleartext = true };
+	hooks = (struct session_hooks){ .size = sizeof(hooks),
+	    .connect = on_connect, .rcpt = on_rcpt,
+	    .parameter = on_parameter, .data = on_data, .body = on_body,
+	    .end = on_end, .reset = on_reset, .verify = on_verify,
+	    .unknown = on_unknown, .mechanisms = on_mechanisms,
+	    .auth = on_auth };
+	h.connect = (struct session_verdict){ .kind = SESSION_ACCEPT };
+	begin();
+}
+
+/* The replies to some input. */
+static const char *
+say(const char *text)
+{
+	size_t n, len = strlen(text);
+
+	out[0] = '\0';
+	while (len > 0 && session_want(&s) == SESSION_INPUT) {
+		n = session_input(&s, text, len);
+		text += n;
+		len -= n;
+		collect();
+	}
+	return out;
+}
+
+static bool
+says(const char *text, const char *end)
+{
+	size_t n = strlen(end);
+
+	say(text);
+	return strlen(out) >= n && strcmp(out + strlen(out) - n, end) == 0;
+}
+
+static void
+undecided_is_deferred(void)
+{
+	static const struct session_verdict none = { .code = 250 };
+
+	start();
+	h.rcpt = h.data = h.end = h.verify = h.unknown = h.auth = none;
+	CHECK(says("EHLO c\r\nAUTH PLAIN AGEAYg==\r\n", "454 4.7.0 "
+	    "Authentication not available now\r\n"));
+	CHECK(says("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n",
+	    "451 4.3.0 Local error, try again later\r\n"));
+	CHECK(strncmp(say("VRFY a\r\n"), "451 4.3.0", 9) == 0);
+	CHECK(strncmp(say("XCLIENT\r\n"), "451 4.3.0", 9) == 0);
+	h.rcpt.kind = SESSION_ACCEPT;
+	CHECK(strstr(say("RCPT TO:<c@d>\r\nDATA\r\n"), "\r\n451 4.3.0"));
+	h.data.kind = SESSION_ACCEPT;
+	CHECK(strstr(say(ENVELOPE "DATA\r\n.\r\n"), "\r\n451 4.3.0"));
+	CHECK(h.ends == 1 && h.resets == 2);
+	hooks.end = NULL;
+	CHECK(strstr(say(ENVELOPE "DATA\r\n.\r\n"), "\r\n451 4.3.0"));
+	h.connect = none;
+	begin();
+	CHECK(strncmp(out, "421 4.3.0 mx.test", 13) == 0);
+	CHECK(session_want(&s) == SESSION_CLOSE);
+}
+
+static void
+early_answer_is_kept(void)
+{
+	start();
+	h.early = true;
+	h.rcpt.kind = SESSION_LATER;
+	CHECK(says(ENVELOPE, "250 2.1.5 early\r\n"));
+	h.rcpt.kind = SESSION_REFUSE;
+	CHECK(says("RCPT TO:<c@d>\r\n", "550 5.1.1 No such recipient\r\n"));
+}
+
+static void
+closing_from_a_hook(void)
+{
+	start();
+	h.shut_in_body = true;
+	CHECK(says(ENVELOPE "DATA\r\na\r\n.b\r\n.\r\nNOOP\r\n",
+	    "354 End data with <CR><LF>.<CR><LF>\r\n"
+	    "421 4.3.1 mx.test no space\r\n"));
+	CHECK(h.bodies == 1 && h.ends == 0 && h.resets == 1);
+}
+
+static void
+body_may_fail(void)
+{
+	start();
+	h.body = false;
+	CHECK(strstr(say(ENVELOPE "DATA\r\na\r\n.b\r\n..c\r\n.\r\n"),
+	    "\r\n451 4.3.0"));
+	CHECK(h.bodies == 1 && h.ends == 0 && h.resets == 1);
+	CHECK(strncmp(say("NOOP\r\n"), "250", 3) == 0);
+}
+
+static void
+at_connect(void)
+{
+	start();
+	session_accept(&h.connect, "no spam please");
+	begin();
+	CHECK(strcmp(out, "220 mx.test ESMTP no spam please\r\n") == 0);
+	session_refuse(&h.connect, 550, "5.7.1", "go\naway");
+	begin();
+	CHECK(strcmp(out, "554-5.7.1 mx.test go\r\n554 5.7.1 away\r\n") == 0);
+	CHECK(session_want(&s) == SESSION_CLOSE);
+	session_refuse(&h.connect, 450, "4.7.1", "busy");
+	begin();
+	CHECK(strcmp(out, "421 4.7.1 mx.test busy\r\n") == 0);
+	session_accept(&h.connect, NULL);
+	h.connect.kind = SESSION_LATER;
+	begin();
+	CHECK(*out == '\0' && session_want(&s) == SESSION_ANSWER);
+	session_answer(&s, &h.data);
+	collect();
+	CHECK(strcmp(out, "220 mx.test ESMTP\r\n") == 0);
+	config.hostname = NULL;
+	session_accept(&h.connect, NULL);
+	begin();
+	CHECK(strcmp(out, "220 localhost ESMTP\r\n") == 0);
+}
+
+static void
+words_of_hooks(void)
+{
+	start();
+	h.rcpt.code = 251;
+	session_accept(&h.verify, "one <a@b>\ntwo <c@d>\n");
+	h.verify.code = 250;
+	CHECK(says(ENVELOPE, "251 2.1.5 Recipient OK\r\n"));
+	CHECK(says("VRFY x\r\n", "250-2.5.0 one <a@b>\r\n"
+	    "250 2.5.0 two <c@d>\r\n"));
+	session_refuse(&h.rcpt, 999, "4.1.1", "a\nb\nc\nd\ne\nf");
+	CHECK(says("RCPT TO:<c@d>\r\n", "550-5.1.1 a\r\n550-5.1.1 b\r\n"
+	    "550-5.1.1 c\r\n550 5.1.1 d\r\n"));
+	session_refuse(&h.rcpt, 450, "9", "\x01\xff%");
+	CHECK(says("RCPT TO:<c@d>\r\n", "450 4.0.0 ??%\r\n"));
+	session_accept(&h.unknown, "done");
+	CHECK(says("XTRA\r\n", "250 2.0.0 done\r\n"));
+	CHECK(says("RCPT TO:<c@d> XKEY=1\r\n", "450 4.0.0 ??%\r\n"));
+	CHECK(h.parameters == 1);
+}
+
+static void
+restarting(void)
+{
+	start();
+	say(ENVELOPE);
+	h.restart = true;
+	CHECK(says("XCLIENT ADDR=1.2.3.4\r\n", "220 mx.test ESMTP\r\n"));
+	CHECK(h.resets == 1 && *session_helo(&s) == '\0');
+	CHECK(strncmp(say("MAIL FROM:<a@b>\r\n"), "503", 3) == 0);
+	session_refuse(&h.unknown, 0, NULL, NULL);
+	say(ENVELOPE);
+	CHECK(strncmp(say("XCLIENT\r\n"), "500", 3) == 0 && h.resets == 1);
+}
+
+static void
+more_keywords(void)
+{
+	static const char *const keywords[] = { "XA", "XB C", "XD", "XE", "XF",
+	    "XG", "XH", NULL };
+
+	start();
+	config.keywords = keywords;
+	CHECK(says("EHLO c\r\n", "250-XA\r\n250-XB C\r\n250-XD\r\n250-XE\r\n"
+	    "250-XF\r\n250 XG\r\n"));
+	config.keywords = keywords + 7;
+	CHECK(says("EHLO c\r\n", "250 ENHANCEDSTATUSCODES\r\n"));
+}
+
+static void
+what_is_known(void)
+{
+	struct session_info info = { .size = sizeof(info) };
+	struct session_counters n;
+
+	start();
+	CHECK(session_phase(&s) == SESSION_PHASE_GREETING);
+	say("EHLO c\r\n");
+	CHECK(session_phase(&s) == SESSION_PHASE_COMMAND);
+	say("AUTH PLAIN\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+	CHECK(session_phase(&s) == SESSION_PHASE_ENVELOPE);
+	CHECK(session_info(&s, &info) && info.transaction && info.esmtp);
+	CHECK(info.recipients == 1 && info.authenticated && !info.tls);
+	say("DATA\r\n12345");
+	CHECK(session_phase(&s) == SESSION_PHASE_MESSAGE);
+	CHECK(session_info(&s, &info) && info.octets == 5);
+	say("\r\n.\r\nBAD\r\nSTARTTLS\r\n");
+	CHECK(session_phase(&s) == SESSION_PHASE_HANDSHAKE);
+	session_tls(&s);
+	session_counters(&s, &n);
+	CHECK(session_info(&s, &info) && info.tls && !info.authenticated);
+	CHECK(n.messages == 1);
+	h.auth.kind = SESSION_CHALLENGE;
+	CHECK(says("EHLO c\r\nAUTH PLAIN\r\n", "334 \r\n"));
+	CHECK(session_phase(&s) == SESSION_PHASE_EXCHANGE);
+	session_hangup(&s);
+	CHECK(session_phase(&s) == SESSION_PHASE_ENDED);
+	CHECK(session_version() == SESSION_VERSION);
+	CHECK(session_size() == sizeof(struct session));
+}
+
+/* Two sessions that take turns with one pair of buffers. */
+static void
+lent_buffers(void)
+{
+	static struct session other;
+	struct session saved;
+	const char *p;
+
+	start();
+	CHECK(session_idle(&s) && sizeof(s) <= 1024);
+	session_lend(&s, NULL);
+	CHECK(session_input(&s, "NOOP\r\n", 6) == 0);
+	session_init(&other, &buffers, &config, &hooks, NULL);
+	CHECK(!session_idle(&other) && session_output(&other, &p) > 0);
+	session_sent(&other, 9999);
+	CHECK(session_idle(&other) && session_output(&other, &p) == 0);
+	session_lend(&s, &buffers);
+	say(ENVELOPE "DATA\r\nhalf a line");
+	CHECK(session_idle(&s));
+	saved = s;
+	memset(&buffers, 0x55, sizeof(buffers));
+	s = saved;
+	CHECK(says("\r\n.\r\n", "250 2.0.0 Message accepted\r\n"));
+	CHECK(strcmp(session_helo(&s), "c") == 0);
+	session_input(&s, "NO", 2);
+	CHECK(!session_idle(&s));
+	session_lend(&s, NULL);
+	CHECK(strncmp(say("OP\r\n"), "250", 3) == 0);
+}
+
+static void
+too_old(void)
+{
+	start();
+	config.size--;
+	begin();
+	CHECK(session_want(&s) == SESSION_CLOSE && *out == '\0');
+	config.size++;
+	hooks.size = 0;
+	begin();
+	CHECK(session_want(&s) == SESSION_CLOSE && *out == '\0');
+	session_resume(&s, &buffers, &config, &hooks, NULL, "c", NULL);
+	CHECK(session_want(&s) == SESSION_CLOSE);
+}
+
+static void
+resumed(void)
+{
+	static const struct session_counters n = { .messages = 3 };
+	struct session_counters now;
+
+	start();
+	out[0] = '\0';
+	session_resume(&s, &buffers, &config, &hooks, NULL, NULL, &n);
+	collect();
+	CHECK(strcmp(out, "220 2.0.0 Ready to start TLS\r\n") == 0);
+	CHECK(session_want(&s) == SESSION_TLS);
+	session_tls(&s);
+	session_counters(&s, &now);
+	CHECK(now.messages == 3);
+	CHECK(strcmp(session_protocol(&s), "SMTP") == 0);
+}
+
+static const struct {
+	const char	*name;
+	void		 (*run)(void);
+} promises[] = {
+	{ "what nobody decides is deferred", undecided_is_deferred },
+	{ "an answer before SESSION_LATER is kept", early_answer_is_kept },
+	{ "a hook may end the session", closing_from_a_hook },
+	{ "body may fail", body_may_fail },
+	{ "connect: banner or refusal", at_connect },
+	{ "codes, lines and parameters of hooks", words_of_hooks },
+	{ "session_restart", restarting },
+	{ "keywords of the program", more_keywords },
+	{ "phase, info, counters, sizes", what_is_known },
+	{ "lent buffers", lent_buffers },
+	{ "structs that are too small", too_old },
+	{ "session_resume", resumed },
+};
+
+int
+main(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(promises) / sizeof(promises[0]); i++) {
+		promises[i].run();
+		puts(promises[i].name);
+	}
+	return 0;
+}

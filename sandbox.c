@@ -343,25 +343,6 @@ paths_version(void)
 	return version < LL_MIN_ABI ? 0 : (int)version;
 }
 
-/* The first message would make it, but from in here it can't; see spool.c. */
-static void
-paths_make(const char *spool)
-{
-	int dir, above;
-
-	if (mkdir(spool, 0700) == -1)
-		return;
-	dir = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir == -1)
-		return;
-	above = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (above != -1) {
-		fsync(above);
-		close(above);
-	}
-	close(dir);
-}
-
 /*
  * What is not there needs no rule; it won't be found later either.  1: it was
  * not there.
@@ -430,14 +411,12 @@ static int
 paths_rules(int set, int level, const struct settings *s)
 {
 	uint64_t access = LL_SPOOL & levels[level].handled.fs;
-	int r;
 
-	r = paths_allow(set, s->spool, access);
-	if (r == 1) {
-		paths_make(s->spool);
-		r = paths_allow(set, s->spool, access);
-	}
-	if (r == -1 || paths_files(set, s) == -1)
+	/* From in here it can't be made. */
+	if (s->spool != NULL && s->exec == NULL)
+		spool_make(s->spool);
+	if (paths_allow(set, s->spool, access) == -1 ||
+	    paths_files(set, s) == -1)
 		return -1;
 	if (levels[level].handled.net != 0 &&
 	    (paths_port(set, s->policy) == -1 ||

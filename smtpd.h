@@ -287,6 +287,11 @@ struct session_verdict deliver_end(struct connection *, unsigned recipient);
 /* Can deliver_end() take long?  Replies should not wait for it. */
 bool	deliver_slow(void);
 void	deliver_reset(void);		/* drop what was not delivered */
+/*
+ * spool.c: make what is missing of a spool and see to it that it lasts, if that
+ * was not done before.  What fails is logged, and fails again at a message.
+ */
+void	spool_make(const char *path);
 /* -t: what is wrong with spool and exec, on standard error; count of it. */
 int	deliver_check(const struct settings *);
 /*

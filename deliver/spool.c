@@ -3,7 +3,7 @@
  *
  * Where the file system can do it, a message is a file without a name until it
  * is whole and on disk, and then gets its name in new/: what is cut short
- * leaves nothing, whatever cut it.  Elsewhere it is written under tmp/ and
+ * leaves nothing, whatever cut it.  Elsewhere it has a name in tmp/ and is
  * moved.  Directories are opened once, at the first message, and all below
  * them is done relative to these descriptors.
  */
@@ -15,6 +15,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@
 static struct {
 	const char	*path;
 	int		 dir, tmp, new;
+	bool		 unsynced;	/* a directory may not last yet */
 	bool		 named;		/* this message has a name in tmp/ */
 	bool		 no_unnamed;	/* the file system can't do without */
 	bool		 by_proc;	/* link through /proc */
@@ -37,8 +39,10 @@ static struct {
 	char		 name[128];
 } spool = { .dir = -1, .tmp = -1, .new = -1 };
 
+/* In the order in which they are made; see make_parts(). */
 static const char *const parts[] = { "tmp", "new", "cur" };
 #define PARTS	(sizeof(parts) / sizeof(parts[0]))
+#define CUR	(PARTS - 1)
 
 /* Log what failed, keep errno. */
 static int
@@ -82,30 +86,41 @@ unsafe(const struct stat *st)
 	return NULL;
 }
 
-/* Make what is missing; 1 if something was. */
+static int
+refuse_unsafe(const struct stat *st, const char *name)
+{
+	const char *reason = unsafe(st);
+
+	if (reason == NULL)
+		return 0;
+	log_error(0, reason, name);
+	errno = EPERM;
+	return -1;
+}
+
+static bool
+is_missing(const char *name)
+{
+	struct stat st;
+
+	return fstatat(spool.dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1 &&
+	    errno == ENOENT;
+}
+
 static int
 make_part(const char *name)
 {
 	struct stat st;
-	const char *reason;
-	int made = 0;
 
-	if (fstatat(spool.dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
-		if (errno != ENOENT)
-			return spool_failed("stat", name);
+	if (is_missing(name)) {
 		if (mkdirat(spool.dir, name, 0700) == 0)
-			made = 1;
+			spool.unsynced = true;
 		else if (errno != EEXIST)	/* another of us was quicker */
 			return spool_failed("mkdir", name);
-		if (fstatat(spool.dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
-			return spool_failed("stat", name);
 	}
-	if ((reason = unsafe(&st)) != NULL) {
-		log_error(0, reason, name);
-		errno = EPERM;
-		return -1;
-	}
-	return made;
+	if (fstatat(spool.dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return spool_failed("stat", name);
+	return refuse_unsafe(&st, name);
 }
 
 /*
@@ -116,38 +131,71 @@ static int
 open_dir(void)
 {
 	struct stat st;
-	const char *reason;
-	int made = 0;
 
 	spool.dir = open(spool.path, DIR_FLAGS);
 	if (spool.dir == -1 && errno == ENOENT &&
-	    mkdir(spool.path, 0700) == 0) {
-		made = 1;
+	    mkdir(spool.path, 0700) == 0)
 		spool.dir = open(spool.path, DIR_FLAGS);
-	}
 	if (spool.dir == -1 || fstat(spool.dir, &st) == -1)
 		return spool_failed("open", NULL);
-	if ((reason = unsafe(&st)) != NULL) {
-		log_error(0, reason, spool.path);
-		errno = EPERM;
-		return -1;
-	}
-	return made;
+	return refuse_unsafe(&st, spool.path);
 }
 
-/* A directory just made has a name of its own that is to last. */
 static int
-sync_made(bool above)
+sync_fd(int fd)
 {
-	int fd;
+	int n;
 
-	if (fsync(spool.dir) == -1)
-		return spool_failed("fsync", NULL);
-	if (!above || (fd = openat(spool.dir, "..", DIR_FLAGS)) == -1)
-		return 0;	/* it can't be read: leave it at that */
-	if (fsync(fd) == -1)
+	while ((n = fsync(fd)) == -1 && errno == EINTR)
+		;
+	return n;
+}
+
+/* The directory above may be closed to us: then all of the file system. */
+static int
+sync_above(void)
+{
+	int fd = openat(spool.dir, "..", DIR_FLAGS), n;
+
+	n = fd == -1 ? syncfs(spool.dir) : sync_fd(fd);
+	if (n == -1)
 		spool_failed("fsync", "..");
-	close(fd);
+	if (fd != -1)
+		close(fd);
+	return n;
+}
+
+/* above: the spool itself may be new. */
+static int
+sync_parts(bool above)
+{
+	if (sync_fd(spool.dir) == -1)
+		return spool_failed("fsync", NULL);
+	if (above && sync_above() == -1)
+		return -1;
+	spool.unsynced = false;
+	return 0;
+}
+
+/*
+ * Make what is missing.  cur/ comes last, when the others and the spool itself
+ * are sure to last: if the process that made them was killed or could not sync,
+ * the next one finds no cur/ and makes sure of them.
+ */
+static int
+make_parts(void)
+{
+	bool fresh = is_missing(parts[CUR]);
+	size_t i;
+
+	for (i = 0; i < CUR; i++)
+		if (make_part(parts[i]) == -1)
+			return -1;
+	if ((fresh || spool.unsynced) && sync_parts(fresh) == -1)
+		return -1;
+	if (make_part(parts[CUR]) == -1)
+		return -1;
+	spool.unsynced = false;	/* nothing of ours depends on cur/ */
 	return 0;
 }
 
@@ -179,26 +227,37 @@ find_host(void)
 }
 
 static int
+open_part(int *fd, const char *name)
+{
+	*fd = openat(spool.dir, name, DIR_FLAGS | O_NOFOLLOW);
+	return *fd == -1 ? spool_failed("open", name) : 0;
+}
+
+static int
 open_spool(void)
 {
-	int above, below = 0, n;
-	size_t i;
-
-	if ((above = open_dir()) == -1)
+	if (open_dir() == -1 || make_parts() == -1 ||
+	    open_part(&spool.tmp, "tmp") == -1 ||
+	    open_part(&spool.new, "new") == -1)
 		return -1;
-	for (i = 0; i < PARTS; i++) {
-		if ((n = make_part(parts[i])) == -1)
-			return -1;
-		below += n;
-	}
-	if ((above || below) && sync_made(above) == -1)
-		return -1;
-	spool.new = openat(spool.dir, "new", DIR_FLAGS | O_NOFOLLOW);
-	if (spool.new == -1)
-		return spool_failed("open", "new");
 	probe_link();
 	find_host();
 	return 0;
+}
+
+void
+spool_make(const char *path)
+{
+	struct stat st;
+	char cur[PATH_MAX];
+
+	if (snprintf(cur, sizeof(cur), "%s/cur", path) >= (int)sizeof(cur) ||
+	    stat(cur, &st) == 0)
+		return;
+	spool.path = path;
+	if (open_dir() == 0)
+		make_parts();
+	close_spool();
 }
 
 /* A name that nobody else makes, as Maildir wants it. */
@@ -217,16 +276,13 @@ next_name(void)
 static int
 create_named(void)
 {
-	int fd;
+	int fd, tries = NAME_TRIES;
 
-	if (spool.tmp == -1) {
-		spool.tmp = openat(spool.dir, "tmp", DIR_FLAGS | O_NOFOLLOW);
-		if (spool.tmp == -1)
-			return spool_failed("open", "tmp");
-	}
-	next_name();
-	fd = openat(spool.tmp, spool.name, O_WRONLY | O_CREAT | O_EXCL |
-	    O_NOFOLLOW | O_CLOEXEC, 0600);
+	do {
+		next_name();
+		fd = openat(spool.tmp, spool.name, O_WRONLY | O_CREAT |
+		    O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	} while (fd == -1 && errno == EEXIST && --tries > 0);
 	if (fd == -1)
 		return spool_failed("create", "tmp");
 	spool.named = true;
@@ -234,8 +290,8 @@ create_named(void)
 }
 
 /*
- * In new/ itself, where the name will be: one directory less to open, and the
- * kernel need not think about a move from one to another.
+ * In tmp/, although new/ would be one directory less to open: so new/ is one in
+ * which the sandbox lets nothing be written to, only linked into.
  */
 static int
 create(void)
@@ -245,7 +301,7 @@ create(void)
 	spool.named = false;
 	if (spool.no_unnamed)
 		return create_named();
-	fd = openat(spool.new, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	fd = openat(spool.tmp, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
 	if (fd != -1)
 		return fd;
 	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
@@ -296,33 +352,37 @@ link_unnamed(int fd)
 }
 
 static int
-sync_fd(int fd)
+give_name(int fd)
 {
-	int n;
-
-	while ((n = fsync(fd)) == -1 && errno == EINTR)
-		;
-	return n;
+	if (spool.named && move_named() == -1)
+		return spool_failed("rename", "new");
+	if (!spool.named && link_unnamed(fd) == -1)
+		return spool_failed("link", "new");
+	return 0;
 }
 
 /*
  * First the octets, then the name, then that the name is there: a name in new/
- * is never that of half a message, not even after a power cut.
+ * is never that of half a message, not even after a power cut.  The file is
+ * synced once more when it has a name: where there is no journal, as on ext2,
+ * it is on disk as one that nothing links to, and fsck would take it away.
  */
 static int
 commit(int fd)
 {
+	bool unnamed = !spool.named;
+
 	if (sync_fd(fd) == -1)
 		return spool_failed("fsync", "message");
-	if ((spool.named ? move_named() : link_unnamed(fd)) == -1)
-		return spool_failed(spool.named ? "rename" : "link", "new");
-	spool.named = false;
-	if (sync_fd(spool.new) == -1) {
-		spool_failed("fsync", "new");
-		unlinkat(spool.new, spool.name, 0);
+	if (give_name(fd) == -1)
 		return -1;
-	}
-	return 0;
+	spool.named = false;
+	if ((!unnamed || sync_fd(fd) == 0) && sync_fd(spool.new) == 0)
+		return 0;
+	spool_failed("fsync", "new");
+	if (unlinkat(spool.new, spool.name, 0) == -1)
+		spool_failed("unlink", "new");
+	return -1;
 }
 
 static void

@@ -240,6 +240,13 @@ for m in mailbox.Maildir(sys.argv[1]): print(m["Return-Path"], m["Subject"])' \
 	messages 1
 }
 
+@test "a name that is taken makes us take another, where names are needed" {
+	failing unnamed:EOPNOTSUPP:0,create:EEXIST:1
+	deliver -o spool="$SPOOL"
+	replies $OK
+	messages 1
+}
+
 @test "a name that is taken makes us take another" {
 	failing linkat:EEXIST:1
 	deliver -o spool="$SPOOL"
@@ -270,8 +277,12 @@ fails() {
 	fails 452 'No space left' fsync:ENOSPC:1
 }
 
-@test "fsync of the directory fails" {
+@test "the second fsync of the message, with its name, fails" {
 	fails 451 'Input/output error' fsync:EIO:2
+}
+
+@test "fsync of the directory fails" {
+	fails 451 'Input/output error' fsync:EIO:3
 }
 
 @test "a write fails" {
@@ -335,6 +346,44 @@ refused() {
 	refused fsync:EIO:0 451 'Input/output error'
 }
 
+@test "new directories are synced again after an fsync that failed" {
+	failing fsync:EIO:1
+	smtp -o sandbox=no -o spool="$SPOOL" < <(to first@mx.test |
+	    sed '/^DATA/q'; echo RSET; to second@mx.test | sed 1d)
+	replies 220 250 250 250 451 250 250 250 354 250 221
+	messages 1
+}
+
+@test "new directories whose maker was killed are synced by the next session" {
+	failing fsync:KILL:1
+	deliver -o sandbox=no -o spool="$SPOOL"
+	[[ -d $SPOOL/new && ! -e $SPOOL/cur ]]
+	failing fsync:EIO:1
+	smtp -o sandbox=no -o spool="$SPOOL" < <(to rcpt@mx.test |
+	    sed '/^DATA/q'; echo QUIT)
+	replies 220 250 250 250 451 221
+}
+
+@test "the directory above must be durable as well" {
+	failing fsync:EIO:2
+	smtp -o sandbox=no -o spool="$SPOOL" < <(to rcpt@mx.test |
+	    sed '/^DATA/q'; echo QUIT)
+	replies 220 250 250 250 451 221
+	logged 'what=fsync on=.. error="Input/output error"'
+}
+
+@test "a message is synced, named, and synced with its name" {
+	mkdir -p "$SPOOL"/{tmp,new,cur}
+	strace -qq -o "$BATS_TEST_TMPDIR/trace" -e trace=fsync,linkat \
+	    "$SMTPD" -o sandbox=no -o spool="$SPOOL" \
+	    < <(sed 's/$/\r/' <<<"$DIALOGUE") >/dev/null 2>>"$LOG"
+	messages 1
+	[[ $(sed -n '/"\."/d; s/(\([0-9]*\).*/ \1/p' "$BATS_TEST_TMPDIR/trace" |
+	    awk 'NR == 1 { file = $2 } { print $1, $2 == file }' | xargs) == \
+	    'fsync 1 linkat 1 fsync 1 fsync 0' ]] ||
+		fail "$(<"$BATS_TEST_TMPDIR/trace")"
+}
+
 @test "a write that comes short is gone on with" {
 	failing write:SHORT:0
 	deliver -o spool="$SPOOL"
@@ -385,35 +434,38 @@ envelope() {
 	    '> RCPT TO:<b@mx.test>' '< 250' '> DATA'
 }
 
-# gone DIRECTORY: it goes between two messages.
+# gone DIRECTORY LINE ...: it goes between two messages; what follows the second
+# DATA.
 gone() {
-	local said=$BATS_TEST_TMPDIR/said to
+	local said=$BATS_TEST_TMPDIR/said to dir=$1
 
+	shift
 	serve -o spool="$SPOOL"
 	exec {to}> >(exec "$TOOLS/talk" -log "$LOG" >"$said" 2>&1)
 	printf '%s\n' '< 220' '> EHLO client.test' '< 250' >&"$to"
 	envelope >&"$to"
 	printf '%s\n' '< 354' '> one' '> .' '< 250' >&"$to"
 	wait_for compgen -G "$SPOOL/new/*" || fail "$(<"$said")"
-	rm -r "$1"
+	rm -r "$dir"
 	envelope >&"$to"
-	echo '< 451' >&"$to"
+	printf '%s\n' "$@" >&"$to"
 	cat >&"$to"
 	printf '%s\n' '> QUIT' '< 221' eof >&"$to"
 	exec {to}>&-
 	wait_for grep -q '^< 221' "$said" || fail "$(<"$said")"
-	logged "$SPOOL"
 }
 
 @test "new/ goes in mid-session: 451, and then it is made again" {
-	gone "$SPOOL/new" < <(envelope
+	gone "$SPOOL/new" '< 354' '> lost' '> .' '< 451' < <(envelope
 	    printf '%s\n' '< 354' '> two' '> .' '< 250')
+	logged 'what=link on=new error="No such file or directory"'
 	messages 1
 	[[ $(message) == *two* ]]
 }
 
 @test "the spool goes in mid-session: 451" {
-	gone "$SPOOL" </dev/null
+	gone "$SPOOL" '< 451' </dev/null
+	logged "on=$SPOOL"
 	messages 0
 }
 

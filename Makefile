@@ -54,8 +54,7 @@ BUILD_PACKAGES = \
 	libgnutls28-dev \
 	pkg-config
 RUN_PACKAGES = \
-	curl \
-	ucspi-tcp-ipv6
+	curl
 TEST_PACKAGES = \
 	bats \
 	checkpw \
@@ -80,6 +79,7 @@ TEST_PACKAGES = \
 	systemd \
 	systemd-journal-remote \
 	tinycdb \
+	ucspi-tcp-ipv6 \
 	valgrind \
 	whois
 FULL_PACKAGES = \
@@ -242,7 +242,7 @@ packages:
 run:
 	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES)
 	@$(MAKE) --no-print-directory -s all
-	@examples/run $(PORT) $(MAIL)
+	@examples/run '$(PORT)' '$(MAIL)'
 
 STAGES	= check='smtpd:t/*.bats' \
 	sanitized='build/asan/smtpd:t/*.bats' \
@@ -397,11 +397,13 @@ install: install-units
 install-units:
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CONFDIR) \
 	    $(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(TMPFILESDIR)
-	for unit in $(filter-out %@.service,$(UNITS)); do \
+	for unit in $(filter %.socket,$(UNITS)); do \
 	    $(PLACE) $$unit >$(DESTDIR)$(UNITDIR)/$${unit##*/} || exit; done
 	for name in $(SERVICES); do \
 	    $(PLACE) smtpd@.service \
 	    >$(DESTDIR)$(UNITDIR)/$$name@.service || exit; \
+	    $(PLACE) units/smtpd.service \
+	    >$(DESTDIR)$(UNITDIR)/$$name.service || exit; \
 	    test -e $(DESTDIR)$(CONFDIR)/$$name.conf || \
 	    $(PLACE) units/$$name.conf \
 	    >$(DESTDIR)$(CONFDIR)/$$name.conf || exit; done
@@ -413,6 +415,7 @@ install-units:
 uninstall: uninstall-units
 uninstall-units:
 	rm -f $(SERVICES:%=$(DESTDIR)$(UNITDIR)/%@.service) \
+	    $(SERVICES:%=$(DESTDIR)$(UNITDIR)/%.service) \
 	    $(patsubst %,$(DESTDIR)$(UNITDIR)/%,$(notdir $(UNITS))) \
 	    $(DESTDIR)$(SYSUSERSDIR)/smtpd.conf \
 	    $(DESTDIR)$(TMPFILESDIR)/smtpd.conf

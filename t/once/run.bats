@@ -10,7 +10,7 @@ load ../lib
 	setsid env --default-signal=INT "$ROOT/examples/run" "$port" mail >"$LOG" 2>&1 3>&- &
 	pid=$!
 	SERVERS+=("-$pid")
-	wait_for nc_open "$port"
+	wait_for grep -q Ctrl-C "$LOG"
 	sed -n '/^printf/,/smtp:/p' "$LOG" >paste
 	bash -e paste
 	messages 1
@@ -19,6 +19,36 @@ load ../lib
 	# Ctrl-C goes to all of the terminal's foreground.
 	kill -INT -- "-$pid"
 	wait_for nc_closed "$port"
+}
+
+@test "a port that is taken, or none, is an error before anything else" {
+	local port
+
+	cd "$BATS_TEST_TMPDIR"
+	serve_itself
+	for port in "$PORT" abc 70000; do
+		run "$ROOT/examples/run" "$port" mail
+		((status != 0)) || fail "$port"
+		[[ $output == run:* ]] || fail "$port"
+		not_said Listening
+	done
+	[[ ! -e mail ]]
+}
+
+@test "a directory with a blank in its name" {
+	local port pid
+
+	[[ $(make -sn -C "$ROOT" run PORT=1 MAIL='my mail') == *\
+"examples/run '1' 'my mail'" ]]
+	cd "$BATS_TEST_TMPDIR"
+	port=$(free_port)
+	setsid "$ROOT/examples/run" "$port" 'my mail' >"$LOG" 2>&1 3>&- &
+	pid=$!
+	SERVERS+=("-$pid")
+	wait_for grep -q Ctrl-C "$LOG"
+	sed -n '/^printf/,/smtp:/p' "$LOG" >paste
+	bash -e paste
+	[[ -n $(ls "my mail/new") ]]
 }
 
 nc_open() {

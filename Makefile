@@ -23,6 +23,7 @@ CFLAGS	= -O2 -g
 # handover.c.  The engine is also a library.
 ENGINE	= session.c $(wildcard session/*.c)
 PROGRAM	= smtpd.c \
+	  check.c \
 	  conn.c \
 	  deliver.c $(wildcard deliver/*.c) \
 	  filter.c $(wildcard filter/*.c) \

@@ -408,39 +408,35 @@ misconfigured(struct connection *c, const char *err, bool testing)
 	return EX_CONFIG;
 }
 
-/* -t: everything that can be known without a client. */
-static int
-check(struct connection *c)
-{
-	const struct settings *set = &c->settings;
-	int bad = 0;
+static const char usage_text[] = "usage: smtpd [-htTV] [-f file] "
+    "[-l address:port] [-o name=value] ...";
 
-	log_open(LOGTO_STDERR, false, NULL);
-	if (handover_at_start(set, true))
-		handover_now();
-	if (set->spool == NULL && set->exec == NULL) {
-		fprintf(stderr, "smtpd: neither spool nor exec is set: "
-		    "there is nowhere to put a message\n");
-		bad++;
-	}
-	bad += deliver_check(set);
-	bad += filter_check(set);
-	bad += sandbox_check(set);
-	if (set->tls != TLS_OFF)
-		bad += tls_module == NULL ? 1 : tls_module->check(set);
-	if (set->auth != AUTH_OFF)
-		bad += auth_module == NULL ? 1 : auth_module->check(set);
-	return bad == 0 ? 0 : EX_CONFIG;
-}
-
+/* A client is told that it can't be served; a person, what is wrong. */
 static int
 usage(void)
 {
-	return misconfigured(&client, "usage: smtpd [-tTV] [-f file] "
-	    "[-l address:port] [-o name=value] ...", isatty(STDIN_FILENO));
+	int status = misconfigured(&client, usage_text, isatty(STDIN_FILENO));
+
+	return isatty(STDIN_FILENO) ? EX_USAGE : status;
 }
 
-#define OPTIONS	"f:l:o:tTV"
+/* Where to look for more. */
+static int
+help(void)
+{
+	puts(usage_text);
+	puts("  -f file  read settings from it: smtpd.conf(5)\n"
+	    "  -h       this help; --help as well\n"
+	    "  -l addr  listen there, instead of one session on standard input\n"
+	    "  -o n=v   one setting, which beats the file's\n"
+	    "  -t       test the settings and what they name\n"
+	    "  -T       print the settings in effect\n"
+	    "  -V       print the version; --version as well\n"
+	    "See smtpd(8).");
+	return 0;
+}
+
+#define OPTIONS	"f:hl:o:tTV"
 
 static struct {
 	int	 argc;
@@ -476,12 +472,16 @@ occupy_descriptors(void)
 			open("/dev/null", O_RDWR);
 }
 
-/* -t, -T, -V, 0 without any of them, or -1: wrong. */
+/* -h, -t, -T, -V, 0 without any of them, or -1: wrong. */
 static int
 options(int argc, char **argv)
 {
 	int ch, action = 0;
 
+	if (argc == 2 && strcmp(argv[1], "--help") == 0)
+		return 'h';
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		return 'V';
 	given.argc = argc;
 	given.argv = argv;
 	opterr = 0;	/* standard error may be the client's socket */
@@ -516,6 +516,8 @@ main(int argc, char **argv)
 	occupy_descriptors();
 	if ((action = options(argc, argv)) == -1)
 		return usage();
+	if (action == 'h')
+		return help();
 	if (action == 'V') {
 		puts("smtpd " SMTPD_VERSION);
 		return 0;
@@ -530,8 +532,10 @@ main(int argc, char **argv)
 		settings_dump(&client.settings);
 		return 0;
 	}
-	if (action == 't')
-		return check(&client);
+	if (action == 't') {
+		log_open(LOGTO_STDERR, false, NULL);
+		return check_all(&client.settings);
+	}
 	if (keys_wanted())
 		return keys_run(&client.settings, NULL);
 	if (listen_wanted())

@@ -110,6 +110,15 @@ bool	settings_next_file(const struct settings *, struct named_file *);
 /* -T: every setting in effect, as a settings file, on standard output. */
 void	settings_dump(const struct settings *);
 
+/* check.c: -t, what is wrong, on standard error. */
+
+/* All of it: the exit status. */
+int	check_all(const struct settings *);
+/* A program and its words; how much is wrong. */
+int	check_command(const char *setting, char *const *words);
+/* A file with secrets: 1 if everybody may read it, or 0. */
+int	check_private(const char *setting, const char *path);
+
 /* The connection. */
 
 struct tls_info {

@@ -165,8 +165,5 @@ checkpw_check(const struct connection *c, const char *user,
 int
 checkpw_test(char *const *words)
 {
-	if (access(words[0], X_OK) == 0)
-		return 0;
-	warn("auth-program: %s", words[0]);
-	return 1;
+	return check_command("auth-program", words);
 }

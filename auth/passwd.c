@@ -462,5 +462,6 @@ passwd_test(const char *setting, const char *path)
 		warn("%s: %s: line %lu", setting, path, number + 1);
 		problems++;
 	}
-	return problems;
+	return passwd.names ? problems :
+	    problems + check_private(setting, path);
 }

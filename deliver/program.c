@@ -259,50 +259,10 @@ program_drop(int fd)
 /* For -t. */
 
 static int
-check_program(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) == -1 || access(path, X_OK) == -1)
-		return errno;
-	return S_ISREG(st.st_mode) ? 0 : EACCES;
-}
-
-/* As posix_spawnp() will look for it. */
-static int
-check_in_path(const char *name)
-{
-	const char *path = getenv("PATH"), *end;
-	char full[PATH_MAX];
-	size_t len;
-
-	if (path == NULL)
-		path = _PATH_STDPATH;
-	for (;; path = end + 1) {
-		len = strcspn(path, ":");
-		end = path + len;
-		if (snprintf(full, sizeof(full), "%.*s/%s", (int)len,
-		    len > 0 ? path : ".", name) < (int)sizeof(full) &&
-		    check_program(full) == 0)
-			return 0;
-		if (*end == '\0')
-			return ENOENT;
-	}
-}
-
-static int
 program_check(const struct settings *s)
 {
-	const char *name = s->exec[0];
-	int error, fd, wrong = 0;
+	int wrong = check_command("exec", s->exec), fd = exec_create();
 
-	error = strchr(name, '/') != NULL ? check_program(process_path(name)) :
-	    check_in_path(name);
-	if (error != 0) {
-		warnx("exec: %s: %s", name, strerror(error));
-		wrong++;
-	}
-	fd = exec_create();
 	if (fd == -1) {
 		warn("exec: TMPDIR");
 		return wrong + 1;

@@ -439,6 +439,20 @@ check_part(int dir, const char *name)
 	    NULL : strerror(errno);
 }
 
+/* The only way to know it: access(2) does not tell of a full disk, or /proc. */
+static int
+try_mkdir(const char *parent)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/.smtpd-test-%ld", parent,
+	    (long)getpid()) >= (int)sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return mkdir(path, 0700) == -1 ? -1 : rmdir(path);
+}
+
 /* It will be made: can it be? */
 static int
 check_missing(const char *path)
@@ -455,7 +469,7 @@ check_missing(const char *path)
 		slash[slash == copy] = '\0';
 		parent = copy;
 	}
-	n = faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS);
+	n = try_mkdir(parent);
 	if (n == -1)
 		warn("spool: %s", path);
 	free(copy);

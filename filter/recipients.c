@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "filter.h"
+#include "session/address.h"
 #include "verdict.h"
 
 #define BLOCK_SIZE	16384
@@ -54,6 +55,7 @@ struct list {
 struct test {
 	const char	*path;
 	unsigned	 line, faults;
+	unsigned	 entries;
 };
 
 /* A line or a cdb's key; other than 0 ends the walk and is its result. */
@@ -560,6 +562,23 @@ is_postmaster(const char *s, size_t len)
 	return len == 10 && strncasecmp(s, "postmaster", len) == 0;
 }
 
+/*
+ * user@domain, @domain, user@ or @, with nothing in it that no address could
+ * have, such as the comma of a list.
+ */
+static bool
+is_entry(const struct key *key)
+{
+	const char *at = strrchr(key->text, '@');
+	char path[KEY_SIZE + 16];
+
+	if (strpbrk(key->text, "<>") != NULL)
+		return false;
+	snprintf(path, sizeof(path), "%s%s%s", at == key->text ? "x" : "",
+	    key->text, at[1] == '\0' ? "x" : "");
+	return address_mailbox(path);
+}
+
 static int
 test_text(void *arg, const char *line, size_t len)
 {
@@ -570,7 +589,9 @@ test_text(void *arg, const char *line, size_t len)
 	if (len == 0 || line[0] == '#')
 		return 0;
 	len = word_length(line, len);
-	if (!normalize(&key, line, len) && !is_postmaster(line, len))
+	test->entries++;
+	if (!is_postmaster(line, len) &&
+	    !(normalize(&key, line, len) && is_entry(&key)))
 		test_fault(test, "not user@domain, @domain, user@ or @");
 	return 0;
 }
@@ -583,9 +604,10 @@ test_record(void *arg, const char *text, size_t len)
 	struct key key;
 
 	test->line++;
+	test->entries++;
 	if (is_postmaster(text, len))
 		return 0;
-	if (!normalize(&key, text, len))
+	if (!normalize(&key, text, len) || !is_entry(&key))
 		test_fault(test, "key is not user@domain, @domain, user@ or @");
 	else if (key.len != len || memcmp(key.text, text, len) != 0)
 		test_fault(test, "key is never found: it has capital letters "
@@ -621,6 +643,9 @@ recipients_check(const struct settings *settings)
 		return 0;
 	if (test_list(&the_list, &test) == -1) {
 		warn("recipients: %s", test.path);
+		test.faults++;
+	} else if (test.entries == 0) {
+		warnx("recipients: %s: it names nobody", test.path);
 		test.faults++;
 	}
 	return test.faults;

@@ -448,6 +448,7 @@ keeps_or_defers() {
 	cp "$CERTS/ec.pem" mx.pem
 	cp "$CERTS/ec.key" mx.key
 	echo "me:$(openssl passwd -6 secret)" >users
+	chmod 600 users
 	block "$ROOT/README.md" '^    auth-file = ' |
 	    sed "s|/etc/smtpd|$PWD|" >conf
 	(($(grep -c ' = ' conf) == 6))

@@ -224,6 +224,7 @@ gsasl_with() {
 	done
 	in_clear yescrypt wrong 535
 	in_clear bcrypt wrong 535
+	chmod 600 "$USERS"
 	run "$SMTPD" -t -o spool="$SPOOL" -o auth-file="$USERS" \
 	    -o auth-cleartext=yes
 	((status == 0))

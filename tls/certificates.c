@@ -434,17 +434,6 @@ certificates_client(gnutls_session_t session, const struct certificates *our,
 /* smtpd -t. */
 
 static int
-check_private(const char *setting, const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) == -1 || (st.st_mode & S_IROTH) == 0)
-		return 0;
-	warnx("%s: %s: everybody can read it", setting, path);
-	return 1;
-}
-
-static int
 check_result(int rc, const char *err)
 {
 	if (rc == 0)

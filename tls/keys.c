@@ -46,6 +46,21 @@ differ(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key)
 	    memcmp(a, b, alen) != 0;
 }
 
+static const char *
+key_fault(int rc)
+{
+	switch (rc) {
+	case GNUTLS_E_CERTIFICATE_KEY_MISMATCH:
+		return "not the key of the certificate";
+	case GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE:
+	case GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR:
+		return "no private key in it; without tls-key it is looked "
+		    "for in the file of tls-cert";
+	default:
+		return gnutls_strerror(rc);
+	}
+}
+
 int
 keys_read(const char *path, gnutls_x509_crt_t crt, gnutls_x509_privkey_t *key,
     char *err, size_t size)
@@ -66,9 +81,7 @@ keys_read(const char *path, gnutls_x509_crt_t crt, gnutls_x509_privkey_t *key,
 	tls_wipe(&data);
 	if (rc == 0)
 		return 0;
-	return tls_complain(err, size, "tls-key", path,
-	    rc == GNUTLS_E_CERTIFICATE_KEY_MISMATCH ?
-	    "not the key of the certificate" : gnutls_strerror(rc));
+	return tls_complain(err, size, "tls-key", path, key_fault(rc));
 }
 
 /* Keys of another process. */

@@ -38,7 +38,7 @@ PROGRAM	= smtpd.c \
 	  strlist.c \
 	  transaction.c
 TLS	= tls.c tls/certificates.c tls/keys.c
-AUTH	= auth.c $(wildcard auth/*.c)
+AUTH	= auth.c crypto.c $(wildcard auth/*.c)
 TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))
 MAN8	= man/smtpd.8
 MAN5	= man/smtpd.conf.5

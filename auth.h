@@ -2,22 +2,27 @@
  * auth.h - what the files of authentication share.
  *
  * All of them are in smtpd-tls only: AUTH nearly always happens inside TLS,
- * where GnuTLS, of which the hashes come, is there already.
+ * where GnuTLS, of which the hashes come, is there already.  Each includes only
+ * what stands above it here:
+ *
+ *	text.c		what a name or password may be
+ *	verifier.c	SCRAM's verifiers
+ *	passwd.c	the file of users	checkpw.c	auth-program
+ *	source.c	who is asked, here or in another process
+ *	scram.c		SCRAM's messages	repeat.c	said twice
+ *	auth.c		the mechanisms
  */
 #ifndef AUTH_H
 #define AUTH_H
 
 #include <sys/types.h>
 
-#include <crypt.h>
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "crypto.h"
 #include "smtpd.h"
 
-#define AUTH_USER_MAX		255
-/* Of octets; crypt(3) takes no more. */
-#define AUTH_PASSWORD_MAX	CRYPT_MAX_PASSPHRASE_SIZE
 /*
  * How long the answer to wrong credentials takes: this for the first, twice
  * as long for each that follows, up to the last of the two.
@@ -25,74 +30,87 @@
 #define AUTH_DELAY_MS		500
 #define AUTH_DELAY_MAX_MS	4000
 
-enum auth_result {
-	AUTH_RIGHT,
-	AUTH_CONTINUE,		/* there is a challenge */
-	AUTH_WRONG,		/* the credentials are */
-	AUTH_MALFORMED,		/* not what the mechanism wants */
-	AUTH_BROKEN		/* there is no telling; the reason is logged */
-};
+/* text.c */
 
 /* Not empty, valid UTF-8, no control characters. */
-bool	auth_text(const void *, size_t len);
-/* The two as strings, in which NUL can't be. */
-bool	auth_equal(const void *, size_t, const void *, size_t);
+bool	auth_text(const char *);
+/* Octets as a string, if they are one and if there is room. */
+bool	auth_keep(char *to, size_t size, const void *, size_t len);
 
-/* scram.c: SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, the server's side. */
+/* verifier.c: what the server knows of a password (RFC 5802 section 3). */
 
-#define SCRAM_SALT_MAX		64
-#define SCRAM_KEY		32	/* SHA-256 */
-#define SCRAM_BINDING_MAX	64
-
-struct scram_verifier {
+struct verifier {
 	unsigned	 iterations;
 	size_t		 salt_len;
-	unsigned char	 salt[SCRAM_SALT_MAX];
-	unsigned char	 stored_key[SCRAM_KEY];
-	unsigned char	 server_key[SCRAM_KEY];
+	unsigned char	 salt[AUTH_SALT_MAX];
+	unsigned char	 stored_key[CRYPTO_HASH];
+	unsigned char	 server_key[CRYPTO_HASH];
 };
 
 /* "iterations,salt,storedkey,serverkey" with base64. */
-bool	scram_parse(const char *, size_t len, struct scram_verifier *);
+bool	verifier_parse(const char *, size_t len, struct verifier *);
 /* Is it this one's password?  1, 0, or -1: logged. */
-int	scram_password(const struct scram_verifier *, const char *);
-/* user: room for AUTH_USER_MAX + 1, set as soon as it is known. */
-enum auth_result scram_step(struct session_sasl *, char *user, bool plus,
-	    bool plus_offered);
-void	scram_end(void);
+int	verifier_password(const struct verifier *, const char *);
+/*
+ * Does the proof show that who made it knows the password?  As above; to: our
+ * own signature, which shows that we know the verifier.
+ */
+int	verifier_proof(const struct verifier *, const char *message,
+	    const unsigned char proof[CRYPTO_HASH],
+	    unsigned char to[CRYPTO_HASH]);
 
 /* passwd.c: the file of users, auth-file or auth-users. */
-
-struct passwd_entry {
-	bool		 scram;		/* which of the two it is */
-	struct scram_verifier verifier;
-	char		 hash[CRYPT_OUTPUT_SIZE];
-};
 
 /*
  * The file of a setting: "auth-users" is one of names alone.  0, or -1: logged.
  */
 int	passwd_open(const char *setting, const char *path);
+/* Does it hold a verifier?  1, 0, or -1: logged. */
+int	passwd_has_verifier(void);
 /*
  * Is the user in the file, whatever the hash, and not locked ("!" before it)?
  * 1, 0, or -1: logged.
  */
 int	passwd_lists(const char *user);
-/* Does it hold a verifier for SCRAM?  1, 0, or -1: logged. */
-int	passwd_has_scram(void);
-/*
- * The user's entry; scram: if it is a verifier.  1, or 0 with another entry of
- * the kind to work on instead (see passwd.c), or -1: logged.
- */
-int	passwd_find(const char *user, bool scram, struct passwd_entry *);
-enum auth_result passwd_check(const char *user, const char *password);
+/* The user's verifier: 1; 0 with a decoy (see passwd.c); or -1: logged. */
+int	passwd_verifier(const char *user, struct verifier *);
+enum auth_result passwd_verify(const char *user, const char *password);
 /* -t: what is wrong with the file, on standard error; count of it. */
-int	passwd_test(const char *setting, const char *path);
+int	passwd_check(const char *setting, const char *path);
 
 /* checkpw.c: the checkpassword interface. */
 
-enum auth_result checkpw_check(const struct connection *, const char *user,
+enum auth_result checkpw_verify(const struct connection *, const char *user,
 	    const char *password);
-int	checkpw_test(char *const *words);
+/* -t, as above. */
+int	checkpw_check(char *const *words);
+
+/* source.c: the file of users, wherever it is open. */
+
+/* These are of struct auth_module. */
+void	source_open(const struct settings *);
+void	source_elsewhere(auth_asker *);
+int	source_answer(const struct auth_question *, struct auth_answer *);
+/* Ask it: the result, which is in the answer as well. */
+enum auth_result source_ask(const struct auth_question *,
+	    struct auth_answer *);
+/* User and password, by whatever the settings say. */
+enum auth_result source_verify(const struct connection *, const char *user,
+	    const char *password);
+
+/* scram.c: SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, the server's side. */
+
+/* user: room for AUTH_USER_MAX + 1, set as soon as it is known. */
+enum auth_result scram_step(struct session_sasl *, char *user, bool plus,
+	    bool plus_offered);
+/* The client has seen a salt, and not proven anything yet. */
+bool	scram_is_open(void);
+void	scram_end(void);
+
+/* repeat.c: the same wrong password once more. */
+
+/* It is one that failed, and this is the first time that it comes again. */
+bool	repeat_is_first(const char *user, const char *password);
+void	repeat_failed(const char *user, const char *password);
 
 #endif

@@ -384,11 +384,13 @@ paths_files(int set, const struct settings *s)
 	struct named_file f = { 0 };
 
 	while (settings_next_file(s, &f))
-		/* The list is open already, but smtpd-tls will open it anew. */
-		if ((f.reader != READ_BY_SESSION || may_become_other(s)) &&
+		/* These are open already, but smtpd-tls will open them anew. */
+		if ((f.reader == READ_BY_TLS || may_become_other(s)) &&
 		    paths_allow(set, f.path, LL_READ_FILE) == -1)
 			return -1;
-	return 0;
+	if (s->auth_file == NULL || !may_become_other(s))
+		return 0;
+	return paths_allow(set, MACHINE_ID, LL_READ_FILE);
 }
 
 static int

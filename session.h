@@ -163,7 +163,10 @@ struct session_sasl {
 	unsigned char	*challenge;	/* SESSION_CHALLENGE: to be filled in */
 	size_t		 challenge_size;
 	size_t		 challenge_len;
-	/* With a challenge: to cancel now is a failed attempt as well. */
+	/*
+	 * With a challenge: to cancel now is a failed attempt.  With a refusal:
+	 * so is this, whatever its code.
+	 */
 	bool		 disclosed;
 	/* With a refusal: this is none of max_auth_failures. */
 	bool		 uncounted;

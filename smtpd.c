@@ -69,8 +69,7 @@ on_auth(void *arg, struct session_sasl *x, struct session_verdict *v)
 static void
 on_auth_end(void *arg)
 {
-	(void)arg;
-	auth_module->end();
+	auth_module->end(arg);
 }
 
 static void
@@ -367,6 +366,8 @@ begin(struct connection *c)
 	if (!resumed)
 		peer_find(c);
 	filter_start(c);
+	if (auth_module != NULL)
+		auth_module->open(&c->settings);
 	if (resumed) {
 		sandbox_enter(c);
 		session_resume(&c->session, &buffers, &config, &hooks, c, helo,

@@ -313,15 +313,71 @@ bool	arguments_room(const struct connection *, const struct session_rcpt *);
  * auth.c: is a user who they say they are?  In smtpd-tls only, since it needs
  * GnuTLS's hashes and libcrypt, and AUTH nearly always happens inside TLS.
  */
+#define MACHINE_ID		"/etc/machine-id"	/* it reads that */
+#define AUTH_USER_MAX		255
+#define AUTH_PASSWORD_MAX	512	/* crypt(3) takes no more */
+#define AUTH_SALT_MAX		64
+#define AUTH_MESSAGE_MAX	6500	/* SCRAM's AuthMessage */
+
+enum auth_result {
+	AUTH_RIGHT,
+	AUTH_CONTINUE,		/* there is a challenge */
+	AUTH_WRONG,		/* the credentials are */
+	AUTH_REPEATED,		/* wrong, and said before */
+	AUTH_MALFORMED,		/* not what the mechanism wants */
+	AUTH_SPOILED,		/* the same, after we told it something */
+	AUTH_CANCELLED,		/* by the client, after we told it something */
+	AUTH_BROKEN		/* there is no telling; the reason is logged */
+};
+
+/* What a session asks of the file of users, wherever that is open. */
+enum auth_what {
+	AUTH_ASK_SCRAM,		/* does it hold verifiers for SCRAM? */
+	AUTH_ASK_LISTED,	/* is the user in it? */
+	AUTH_ASK_PASSWORD,	/* is this the user's? */
+	AUTH_ASK_SALT,		/* and iterations; of strangers, too */
+	AUTH_ASK_PROOF		/* is it good, and what is our signature? */
+};
+
+struct auth_question {
+	enum auth_what	 what;
+	unsigned char	 proof[32];
+	char		 user[AUTH_USER_MAX + 1];
+	char		 password[AUTH_PASSWORD_MAX + 1];
+	char		 message[AUTH_MESSAGE_MAX];
+};
+
+struct auth_answer {
+	enum auth_result result;	/* RIGHT (yes), WRONG (no), BROKEN */
+	unsigned	 iterations;
+	size_t		 salt_len;
+	unsigned char	 salt[AUTH_SALT_MAX];
+	unsigned char	 signature[32];
+};
+/* 0, or -1: there was nobody to ask. */
+typedef int	auth_asker(const struct auth_question *, struct auth_answer *);
+
 struct auth_module {
+	/*
+	 * Open the file of users, if there is one; later it need not be in
+	 * reach.  What is wrong with it is logged and found when it is needed.
+	 */
+	void	 (*open)(const struct settings *);
 	/* What may be offered now, or NULL; looks for TLS in conn->tls. */
 	const char *(*mechanisms)(struct connection *);
 	/* Sets conn->user on success.  Wrong credentials take their time. */
 	struct session_verdict (*step)(struct connection *,
 		    struct session_sasl *);
-	void	 (*end)(void);		/* forget the exchange */
+	/* Without a verdict; may take its time as well. */
+	void	 (*end)(struct connection *);
 	/* -t: what is wrong with the sources, on standard error; count. */
 	int	 (*check)(const struct settings *);
+	/*
+	 * Where one process serves many: whom its sessions ask instead of
+	 * opening the file; and what the process that has opened it answers.
+	 */
+	void	 (*elsewhere)(auth_asker *);
+	auth_asker *answer;
 };
 /* modules-tls.c or modules-none.c: NULL in smtpd, which becomes smtpd-tls for either. */
 extern const struct auth_module *const auth_module;

@@ -145,7 +145,7 @@ run(const struct connection *c, int question)
  * there is anybody to read it: no waiting, no SIGPIPE.
  */
 enum auth_result
-checkpw_check(const struct connection *c, const char *user,
+checkpw_verify(const struct connection *c, const char *user,
     const char *password)
 {
 	enum auth_result r;
@@ -163,7 +163,7 @@ checkpw_check(const struct connection *c, const char *user,
 }
 
 int
-checkpw_test(char *const *words)
+checkpw_check(char *const *words)
 {
 	return check_command("auth-program", words);
 }

@@ -15,8 +15,12 @@
  * For a user who is not there the same work is done on somebody else's entry,
  * chosen by a secret and the user's name, so that it is always the same one
  * and that the kinds of hashes are met as often as they are in the file.  The
- * secret is the hash of the beginning of the file: nobody who knows only their
- * own password can tell, and all processes come to the same.
+ * salt that SCRAM shows for such a user comes of the secret and the name too,
+ * with the length and the iterations of the file's first verifier.  The secret
+ * is made of the machine's id: no client knows that, all processes come to the
+ * same, and it outlives every change of the file.  (A salt that changed with
+ * the file would tell who is not in it.)  A machine without one, as a container
+ * can be, takes the beginning of the file instead.
  */
 #include <sys/types.h>
 #include <sys/stat.h>
@@ -33,14 +37,11 @@
 #include <unistd.h>
 #include <err.h>
 
-#include <gnutls/crypto.h>
-#include <gnutls/gnutls.h>
-
-#include "smtpd.h"
 #include "auth.h"
 
 #define BLOCK		65536	/* so long a line may be */
 #define SECRET_FROM	4096	/* octets of the file */
+#define MACHINE_ID_LEN	32	/* in hexadecimal */
 
 struct line {
 	const char	*text;
@@ -52,21 +53,28 @@ struct line {
 	size_t		 hash_len;
 };
 
+struct entry {
+	bool		 scram;		/* which of the two it is */
+	struct verifier	 verifier;
+	char		 hash[CRYPT_OUTPUT_SIZE];
+};
+
 static struct {
+	bool		 open;
 	int		 fd;
 	const char	*setting;	/* that names the file */
 	const char	*path;
 	bool		 names;		/* there are no hashes in it */
+	unsigned char	 secret[CRYPTO_HASH];	/* of decoys */
 	off_t		 offset;	/* of what is to be read next */
 	size_t		 start, end;	/* of what is not scanned yet */
 	size_t		 used;		/* of the block, to be cleared */
 	char		 block[BLOCK];
 	struct crypt_data crypt;
-} passwd = { .fd = -1 };
+} passwd;		/* untouched pages cost nothing */
 
-static int	 more(void);
-static int	 secret(const char *, unsigned char [SCRAM_KEY]);
-static int	 crypt_password(const char *, const char *);
+_Static_assert(AUTH_PASSWORD_MAX == CRYPT_MAX_PASSPHRASE_SIZE,
+    "the longest password that crypt(3) takes");
 
 static const char scram_prefix[] = "{SCRAM-SHA-256}";
 
@@ -77,43 +85,37 @@ static const char *const crypt_prefixes[] = {
 };
 #define NPREFIXES	(sizeof(crypt_prefixes) / sizeof(crypt_prefixes[0]))
 
-static int
-open_file(const char *setting, const char *path)
-{
-	struct stat st;
-
-	passwd.setting = setting;
-	passwd.path = path;
-	passwd.names = strcmp(setting, "auth-users") == 0;
-	passwd.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (passwd.fd == -1)
-		return -1;
-	if (fstat(passwd.fd, &st) == 0 && S_ISREG(st.st_mode))
-		return 0;
-	close(passwd.fd);
-	passwd.fd = -1;
-	errno = EINVAL;
-	return -1;
-}
-
-static int
-failed(void)
-{
-	log_error(errno, passwd.setting, passwd.path);
-	return -1;
-}
-
-int
-passwd_open(const char *setting, const char *path)
-{
-	return open_file(setting, path) == -1 ? failed() : 0;
-}
-
 static void
 first_line(void)
 {
 	passwd.offset = 0;
 	passwd.start = passwd.end = 0;
+}
+
+/* Read on behind what is not scanned yet: 1, 0 at its end, or -1. */
+static int
+more(void)
+{
+	ssize_t n;
+
+	passwd.end -= passwd.start;
+	memmove(passwd.block, passwd.block + passwd.start, passwd.end);
+	passwd.start = 0;
+	if (passwd.end == BLOCK) {
+		errno = E2BIG;
+		return -1;
+	}
+	do
+		n = pread(passwd.fd, passwd.block + passwd.end,
+		    BLOCK - passwd.end, passwd.offset);
+	while (n == -1 && errno == EINTR);
+	if (n <= 0)
+		return (int)n;
+	passwd.end += (size_t)n;
+	passwd.offset += n;
+	if (passwd.used < passwd.end)
+		passwd.used = passwd.end;
+	return 1;
 }
 
 /* 1, or 0 at the end of the file, or -1 with errno. */
@@ -142,38 +144,83 @@ next_line(struct line *line)
 	return 1;
 }
 
-/* Read on behind what is not scanned yet; as next_line(). */
-static int
-more(void)
-{
-	ssize_t n;
-
-	passwd.end -= passwd.start;
-	memmove(passwd.block, passwd.block + passwd.start, passwd.end);
-	passwd.start = 0;
-	if (passwd.end == BLOCK) {
-		errno = E2BIG;
-		return -1;
-	}
-	do
-		n = pread(passwd.fd, passwd.block + passwd.end,
-		    BLOCK - passwd.end, passwd.offset);
-	while (n == -1 && errno == EINTR);
-	if (n <= 0)
-		return (int)n;
-	passwd.end += (size_t)n;
-	passwd.offset += n;
-	if (passwd.used < passwd.end)
-		passwd.used = passwd.end;
-	return 1;
-}
-
 /* Only what was used: memory that was never touched costs nothing. */
 static void
 forget(void)
 {
 	explicit_bzero(passwd.block, passwd.used);
 	passwd.used = passwd.start = passwd.end = 0;
+}
+
+static int
+open_file(const char *setting, const char *path)
+{
+	struct stat st;
+
+	passwd.setting = setting;
+	passwd.path = path;
+	passwd.names = strcmp(setting, "auth-users") == 0;
+	if (passwd.open)
+		close(passwd.fd);
+	passwd.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	passwd.open = passwd.fd != -1;
+	if (!passwd.open)
+		return -1;
+	if (fstat(passwd.fd, &st) == 0 && S_ISREG(st.st_mode))
+		return 0;
+	close(passwd.fd);
+	passwd.open = false;
+	errno = EINVAL;
+	return -1;
+}
+
+static int
+failed(void)
+{
+	log_error(errno, passwd.setting, passwd.path);
+	return -1;
+}
+
+/* So many octets from the beginning; -1 with errno. */
+static ssize_t
+beginning(int fd, size_t size)
+{
+	ssize_t n;
+
+	n = pread(fd, passwd.block, size, 0);
+	if (n > 0 && passwd.used < (size_t)n)
+		passwd.used = (size_t)n;
+	return n;
+}
+
+/* Made for this program, as machine-id(5) asks. */
+static int
+make_secret(void)
+{
+	static const char name[] = "smtpd: users who are not there";
+	ssize_t n = -1;
+	int fd, rc;
+
+	if ((fd = open(MACHINE_ID, O_RDONLY | O_CLOEXEC)) != -1) {
+		n = beginning(fd, MACHINE_ID_LEN);
+		close(fd);
+	}
+	if (n != MACHINE_ID_LEN)
+		n = beginning(passwd.fd, SECRET_FROM);
+	if (n == -1)
+		return failed();
+	rc = crypto_hmac(passwd.block, (size_t)n, name, sizeof(name),
+	    passwd.secret);
+	forget();
+	return rc;
+}
+
+int
+passwd_open(const char *setting, const char *path)
+{
+	if (open_file(setting, path) == -1)
+		return failed();
+	return make_secret();
 }
 
 /* Find user and hash; false: there are none. */
@@ -204,7 +251,7 @@ is_scram(const struct line *line)
 
 /* Is it a hash to work with? */
 static bool
-parse(const struct line *line, struct passwd_entry *entry)
+parse(const struct line *line, struct entry *entry)
 {
 	const char *hash = line->hash;
 	size_t i, n, len = line->hash_len;
@@ -214,7 +261,7 @@ parse(const struct line *line, struct passwd_entry *entry)
 	if (is_scram(line)) {
 		entry->scram = true;
 		n = sizeof(scram_prefix) - 1;
-		return scram_parse(hash + n, len - n, &entry->verifier);
+		return verifier_parse(hash + n, len - n, &entry->verifier);
 	}
 	for (i = 0; i < NPREFIXES; i++) {
 		n = strlen(crypt_prefixes[i]);
@@ -222,19 +269,18 @@ parse(const struct line *line, struct passwd_entry *entry)
 		    strncasecmp(hash, crypt_prefixes[i], n) == 0)
 			break;
 	}
-	if (i == NPREFIXES || len - n >= sizeof(entry->hash) ||
-	    !auth_text(hash + n, len - n))
+	if (i == NPREFIXES || !auth_keep(entry->hash, sizeof(entry->hash),
+	    hash + n, len - n) || !auth_text(entry->hash))
 		return false;
-	memcpy(entry->hash, hash + n, len - n);
 	salt = crypt_checksalt(entry->hash);
 	return salt == CRYPT_SALT_OK || salt == CRYPT_SALT_METHOD_LEGACY ||
 	    salt == CRYPT_SALT_TOO_CHEAP;
 }
 
 int
-passwd_has_scram(void)
+passwd_has_verifier(void)
 {
-	struct passwd_entry entry;
+	struct entry entry;
 	struct line line;
 	int n;
 
@@ -284,30 +330,17 @@ is_user(const struct line *line, const char *user, size_t len)
 	    line->text[0] != '#' && memcmp(line->text, user, len) == 0;
 }
 
-/* Something that depends on the file and on the user, and that nobody knows. */
+/* Where in the file the entry is that stands for an unknown user. */
 static int
-secret(const char *user, unsigned char key[SCRAM_KEY])
+decoy_offset(const char *user, off_t *offset)
 {
-	ssize_t n;
-	int e = GNUTLS_E_FILE_ERROR;
-
-	n = pread(passwd.fd, passwd.block, SECRET_FROM, 0);
-	if (n > 0 && passwd.used < (size_t)n)
-		passwd.used = (size_t)n;
-	if (n != -1)
-		e = gnutls_hmac_fast(GNUTLS_MAC_SHA256, passwd.block,
-		    (size_t)n, user, strlen(user), key);
-	return e < 0 ? -1 : 0;
-}
-
-static int
-decoy_offset(const char *user, unsigned char key[SCRAM_KEY], off_t *offset)
-{
+	unsigned char key[CRYPTO_HASH];
 	struct stat st;
 	uint64_t n;
 
 	*offset = 0;
-	if (fstat(passwd.fd, &st) == -1 || secret(user, key) == -1)
+	if (fstat(passwd.fd, &st) == -1 || crypto_hmac(passwd.secret,
+	    sizeof(passwd.secret), user, strlen(user), key) == -1)
 		return -1;
 	memcpy(&n, key, sizeof(n));
 	if (st.st_size > 0)
@@ -320,10 +353,10 @@ decoy_offset(const char *user, unsigned char key[SCRAM_KEY], off_t *offset)
  * offset, or else the first one.
  */
 static int
-scan(const char *user, bool scram, off_t offset, struct passwd_entry *own,
-    struct passwd_entry *decoy)
+scan(const char *user, bool scram, off_t offset, struct entry *own,
+    struct entry *decoy)
 {
-	struct passwd_entry entry;
+	struct entry entry;
 	struct line line;
 	size_t len = strlen(user);
 	bool any = false, beyond = false, known = false, seen = false;
@@ -347,48 +380,53 @@ scan(const char *user, bool scram, off_t offset, struct passwd_entry *own,
 	return n == -1 ? -1 : known;
 }
 
-int
-passwd_find(const char *user, bool scram, struct passwd_entry *entry)
+/*
+ * 1 with the user's own entry, 0 with the other one, or -1: logged.  A name
+ * with a colon could match two fields of a line.
+ */
+static int
+find(const char *user, bool scram, off_t offset, struct entry *entry)
 {
-	struct passwd_entry decoy = { 0 };
-	unsigned char key[SCRAM_KEY];
-	gnutls_datum_t k = { key, sizeof(key) }, info = { NULL, 0 };
-	off_t offset;
-	int found = -1;
+	struct entry decoy = { 0 };
+	int found;
 
 	memset(entry, 0, sizeof(*entry));
-	/* A name with a colon could match two fields of a line. */
-	if (decoy_offset(user, key, &offset) == 0)
-		found = scan(strchr(user, ':') != NULL ? "" : user, scram,
-		    offset, entry, &decoy);
-	if (found == 0) {
+	found = scan(strchr(user, ':') != NULL ? "" : user, scram, offset,
+	    entry, &decoy);
+	if (found == 0)
 		*entry = decoy;
-		/* The salt is shown to the client: not another user's. */
-		if (gnutls_hkdf_expand(GNUTLS_MAC_SHA256, &k, &info,
-		    entry->verifier.salt, SCRAM_SALT_MAX) < 0)
-			found = -1;
-	}
 	forget();
 	explicit_bzero(&decoy, sizeof(decoy));
-	explicit_bzero(key, sizeof(key));
 	return found == -1 ? failed() : found;
 }
 
-enum auth_result
-passwd_check(const char *user, const char *password)
+/* The salt is shown to the client: not another user's. */
+static int
+decoy_salt(const char *user, struct verifier *v)
 {
-	struct passwd_entry entry;
-	int known, right;
+	char text[AUTH_USER_MAX + 2] = "1";
+	size_t n = 1 + strlcpy(text + 1, user, sizeof(text) - 1);
 
-	known = passwd_find(user, false, &entry);
-	if (known == -1)
-		return AUTH_BROKEN;
-	right = entry.scram ? scram_password(&entry.verifier, password) :
-	    crypt_password(entry.hash, password);
+	_Static_assert(sizeof(v->salt) == 2 * CRYPTO_HASH, "two hashes");
+	if (crypto_hmac(passwd.secret, sizeof(passwd.secret), text, n,
+	    v->salt) == -1)
+		return -1;
+	text[0] = '2';
+	return crypto_hmac(passwd.secret, sizeof(passwd.secret), text, n,
+	    v->salt + CRYPTO_HASH);
+}
+
+int
+passwd_verifier(const char *user, struct verifier *v)
+{
+	struct entry entry;
+	int found = find(user, true, 0, &entry);
+
+	*v = entry.verifier;
 	explicit_bzero(&entry, sizeof(entry));
-	if (right == -1)
-		return AUTH_BROKEN;
-	return known == 1 && right == 1 ? AUTH_RIGHT : AUTH_WRONG;
+	if (found == 0 && decoy_salt(user, v) == -1)
+		return -1;
+	return found;
 }
 
 /* 1, 0, or -1: logged. */
@@ -404,13 +442,31 @@ crypt_password(const char *hash, const char *password)
 	result = crypt_rn(password, hash, &passwd.crypt,
 	    (int)sizeof(passwd.crypt));
 	error = errno;
-	right = result != NULL && auth_equal(result, strlen(result), hash,
+	right = result != NULL && crypto_equal(result, strlen(result), hash,
 	    strlen(hash));
 	explicit_bzero(&passwd.crypt, sizeof(passwd.crypt));
 	if (result != NULL || error == EINVAL || error == ERANGE)
 		return right;
 	log_error(error, "crypt", NULL);
 	return -1;
+}
+
+enum auth_result
+passwd_verify(const char *user, const char *password)
+{
+	struct entry entry;
+	off_t offset;
+	int known, right;
+
+	if (decoy_offset(user, &offset) == -1 ||
+	    (known = find(user, false, offset, &entry)) == -1)
+		return AUTH_BROKEN;
+	right = entry.scram ? verifier_password(&entry.verifier, password) :
+	    crypt_password(entry.hash, password);
+	explicit_bzero(&entry, sizeof(entry));
+	if (right == -1)
+		return AUTH_BROKEN;
+	return known == 1 && right == 1 ? AUTH_RIGHT : AUTH_WRONG;
 }
 
 /* An account that is locked on purpose ("!" or "*") is not a mistake. */
@@ -421,17 +477,18 @@ locked(const struct line *line)
 }
 
 static int
-test_line(struct line *line, unsigned long number)
+check_line(struct line *line, unsigned long number)
 {
-	struct passwd_entry entry;
+	struct entry entry;
+	char user[AUTH_USER_MAX + 1];
 	const char *wrong = NULL;
 
 	if (line->len == 0 || line->text[0] == '#')
 		return 0;
 	if (!(passwd.names ? name_alone(line) : fields(line)))
 		wrong = "not user:hash";
-	else if (line->user_len > AUTH_USER_MAX ||
-	    !auth_text(line->user, line->user_len))
+	else if (!auth_keep(user, sizeof(user), line->user, line->user_len) ||
+	    !auth_text(user))
 		wrong = "not a user name";
 	else if (passwd.names)
 		wrong = NULL;
@@ -445,7 +502,7 @@ test_line(struct line *line, unsigned long number)
 }
 
 int
-passwd_test(const char *setting, const char *path)
+passwd_check(const char *setting, const char *path)
 {
 	struct line line;
 	unsigned long number = 0;
@@ -457,7 +514,7 @@ passwd_test(const char *setting, const char *path)
 	}
 	first_line();
 	while ((n = next_line(&line)) == 1)
-		problems += test_line(&line, ++number);
+		problems += check_line(&line, ++number);
 	if (n == -1) {
 		warn("%s: %s: line %lu", setting, path, number + 1);
 		problems++;

@@ -36,7 +36,7 @@ sasl_answered(struct session *s, const struct session_verdict *v)
 	finish(s, R_NONE, true);
 	s->authenticated = v->kind == SESSION_ACCEPT;
 	s->auth_failures += v->kind == SESSION_REFUSE && !s->auth_uncounted &&
-	    (v->code == 0 || v->code == 535);
+	    (v->code == 0 || v->code == 535 || s->auth_disclosed);
 	reply_verdict(s, v, R_AUTHENTICATED, R_CREDENTIALS);
 }
 

@@ -36,10 +36,10 @@ users() {
 	END
 }
 
-# with_program WORD ... : the checker, in clear.
+# with_program 'WORD ...' [ARGUMENT ...]: the checker, in clear.
 with_program() {
 	smtp -o spool="$SPOOL" -o auth-cleartext=yes -o timeout=2 \
-	    -o auth-program="$*"
+	    -o auth-program="$1" "${@:2}"
 }
 
 # checker BODY: a shell script that has $user and $password.

@@ -400,12 +400,66 @@ long() {
 	with_file -o max-auth-failures=2 <<-END
 	EHLO c
 	AUTH PLAIN $(plain alice wrong)
-	AUTH PLAIN $(plain alice wrong)
+	AUTH PLAIN $(plain alice wronger)
 	AUTH PLAIN $(plain alice secret)
 	QUIT
 	END
 	[[ $output == *$'\n535 '*$'\n'421* ]] || fail '421'
 	not_said 235
+}
+
+@test "one wrong password by two mechanisms is one failure" {
+	checker 'echo "$password" >>"$0.asked"; exit 1'
+	with_program "$CHECKER" -o max-auth-failures=2 <<-END
+	EHLO c
+	AUTH PLAIN $(plain user wrong)
+	AUTH LOGIN $(b64 user)
+	$(b64 wrong)
+	AUTH PLAIN $(plain user other)
+	AUTH PLAIN $(plain user third)
+	QUIT
+	END
+	replies 220 250 535 334 535 535 421
+	[[ $(<"$CHECKER.asked") == $'wrong\nother' ]]
+	logged 'status=repeated mechanism=LOGIN user=user'
+	[[ $(grep -c status=failed "$LOG") == 2 ]]
+}
+
+@test "the same password a third time is a failure again" {
+	with_file -o max-auth-failures=2 <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice wrong)
+	AUTH PLAIN $(plain alice wrong)
+	AUTH PLAIN $(plain alice wrong)
+	AUTH PLAIN $(plain alice secret)
+	END
+	replies 220 250 535 535 535 421
+	[[ $(grep -c status=failed "$LOG") == 2 ]]
+	[[ $(grep -c status=repeated "$LOG") == 1 ]]
+}
+
+@test "the same password for another user is no repetition" {
+	with_file -o max-auth-failures=2 <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice wrong)
+	AUTH PLAIN $(plain bob wrong)
+	AUTH PLAIN $(plain bob secret)
+	END
+	replies 220 250 535 535 421
+	not_logged status=repeated
+}
+
+@test "a source that is broken takes its time too" {
+	local start=${EPOCHREALTIME/./} took
+
+	with_file -o auth-file=/nonexistent/users <<-END
+	EHLO c
+	AUTH PLAIN $(plain alice secret)
+	QUIT
+	END
+	took=$((${EPOCHREALTIME/./} - start))
+	replies 220 250 454 221
+	((took > 450000)) || fail "took $took microseconds"
 }
 
 @test "the failures in a row take longer and longer" {

@@ -103,7 +103,7 @@ setup() {
 	tr "\0" "\n" </proc/$$/environ >"$0.env"
 	echo out; echo err >&2; cat >"$0.in"'
 	REMOTE_ADDR=192.0.2.7 REMOTE_PORT=4711 SECRET=x \
-	with_program "$CHECKER" '$(id)' ';' '*' <<-END
+	with_program "$CHECKER "'$(id) ; *' <<-END
 	EHLO c
 	AUTH PLAIN $(plain user pass)
 	QUIT
@@ -147,8 +147,8 @@ setup() {
 	s.serve_forever()
 	END
 	serve_with "$PYTHON" "$BATS_TEST_TMPDIR/web.py"
-	with_program "$ROOT/examples/checkpassword" \
-	    "http://127.0.0.1:$PORT/" <<-END
+	with_program "$ROOT/examples/checkpassword http://127.0.0.1:$PORT/" \
+	    <<-END
 	EHLO c
 	AUTH PLAIN $(plain user wrong)
 	AUTH PLAIN $(plain down x)

@@ -160,6 +160,85 @@ scram_salt() {
 	[[ $SALT == "$nobody" ]]
 }
 
+@test "SCRAM: an unknown user's salt outlives every change of the file" {
+	local before name
+
+	scram_salt nobody
+	before=$SALT
+	for name in first second; do
+		{ echo "$name:*"; users; echo "$name:*"; } >"$USERS"
+		scram_salt nobody
+		[[ $SALT == "$before" ]] || fail "$name" || return
+	done
+	# Known, and taken out: what was shown before is no longer shown.
+	users | sed 's/^bob:/ex:/' >"$USERS"
+	scram_salt nobody
+	[[ $SALT == "$before" ]]
+}
+
+@test "SCRAM: all unknown users have the form of the first verifier" {
+	local name form
+
+	{
+		users
+		users | sed -n 's/^bob:{SCRAM-SHA-256}4096,[^,]*/old:{SCRAM-SHA-256}8192,AAAA/p'
+	} >"$USERS"
+	for name in a b c d e f; do
+		scram_salt $name
+		form=${#SALT}
+		((form == 24 + 7)) || fail "$name: $SALT" || return
+	done
+}
+
+@test "SCRAM: a machine without an id has the beginning of the file" {
+	local before
+
+	users >"$USERS"
+	printf '#!/bin/sh\nmount --bind /dev/null /etc/machine-id || exit 9
+	exec "%s" "$@"\n' "$SMTPD" >"$BATS_TEST_TMPDIR/smtpd.inside"
+	printf '#!/bin/sh\nexec unshare -r -m "%s" "$@"\n' \
+	    "$BATS_TEST_TMPDIR/smtpd.inside" >"$BATS_TEST_TMPDIR/smtpd"
+	chmod +x "$BATS_TEST_TMPDIR"/smtpd*
+	scram_salt nobody
+	before=$SALT
+	SMTPD=$BATS_TEST_TMPDIR/smtpd
+	scram_salt nobody
+	[[ $SALT != "$before" ]]
+	before=$SALT
+	scram_salt nobody
+	[[ $SALT == "$before" ]]
+	echo '# changed' | cat - <(users) >"$USERS"
+	scram_salt nobody
+	[[ $SALT != "$before" ]]
+}
+
+@test "SCRAM: to see a salt and go is a failure" {
+	with_file -o max-auth-failures=2 <<-END
+	EHLO c
+	AUTH SCRAM-SHA-256 $(b64 'n,,n=nobody,r=x')
+	*
+	AUTH SCRAM-SHA-256 $(b64 'n,,n=bob,r=x')
+	!
+	AUTH PLAIN $(plain bob secret)
+	END
+	replies 220 250 334 501 334 501 421
+	logged 'status=failed mechanism=SCRAM-SHA-256 user=nobody addr=local reason=cancelled'
+	logged 'status=failed mechanism=SCRAM-SHA-256 user=bob addr=local reason=cancelled'
+	: >"$LOG"
+	with_file -o max-auth-failures=1 <<-END
+	EHLO c
+	AUTH SCRAM-SHA-256 $(b64 'n,,n=bob,r=x')
+	nonsense
+	AUTH PLAIN $(plain bob secret)
+	END
+	replies 220 250 334 501 421
+	with_file <<-END
+	EHLO c
+	AUTH SCRAM-SHA-256 $(b64 'n,,n=carl,r=x')
+	END
+	logged 'user=carl addr=local reason=cancelled'
+}
+
 @test "SCRAM: malformed messages are 501" {
 	local text
 

@@ -4,8 +4,8 @@
  *
  * A session that is started for one connection reads its keys and signs itself.
  * Where one process serves many, neither it nor what it forks has the keys: a
- * process apart loads them (keys_load()) and signs for the others (keys_sign()),
- * whose certificates carry keys that ask it (keys_remote()).
+ * process apart loads them (keys_load()) and signs for the others
+ * (keys_sign()), whose certificates carry keys that ask it (keys_remote()).
  */
 #include <errno.h>
 #include <string.h>

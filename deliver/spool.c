@@ -2,10 +2,11 @@
  * spool.c - messages into a Maildir, durable before anybody is told so.
  *
  * Where the file system can do it, a message is a file without a name until it
- * is whole and on disk, and then gets its name in new/: what is cut short
- * leaves nothing, whatever cut it.  Elsewhere it has a name in tmp/ and is
- * moved.  Directories are opened once, at the first message, and all below
- * them is done relative to these descriptors.
+ * is whole, and then gets one in tmp/, is synced and moved to new/: what is cut
+ * short leaves nothing, whatever cut it, and the time in which a kill leaves a
+ * whole message in tmp/ is that of one fsync.  Elsewhere it has a name in tmp/
+ * from the start.  Directories are opened once, at the first message, and all
+ * below them is done relative to these descriptors.
  */
 #define _GNU_SOURCE	/* O_TMPFILE, renameat2(2) */
 
@@ -208,7 +209,7 @@ make_parts(void)
 static void
 probe_link(void)
 {
-	if (linkat(spool.dir, "", spool.new, ".", AT_EMPTY_PATH) == -1 &&
+	if (linkat(spool.dir, "", spool.tmp, ".", AT_EMPTY_PATH) == -1 &&
 	    errno == EEXIST)
 		return;
 	spool.by_proc = true;
@@ -290,8 +291,8 @@ create_named(void)
 }
 
 /*
- * In tmp/, although new/ would be one directory less to open: so new/ is one in
- * which the sandbox lets nothing be written to, only linked into.
+ * In tmp/, although new/ would be one directory less to open: so the sandbox
+ * need not let anything be written to in new/, only moved there.
  */
 static int
 create(void)
@@ -344,40 +345,33 @@ link_unnamed(int fd)
 	do {
 		next_name();
 		n = spool.by_proc ?
-		    linkat(AT_FDCWD, path, spool.new, spool.name,
+		    linkat(AT_FDCWD, path, spool.tmp, spool.name,
 		    AT_SYMLINK_FOLLOW) :
-		    linkat(fd, "", spool.new, spool.name, AT_EMPTY_PATH);
+		    linkat(fd, "", spool.tmp, spool.name, AT_EMPTY_PATH);
 	} while (n == -1 && errno == EEXIST && --tries > 0);
+	spool.named = n == 0;
 	return n;
-}
-
-static int
-give_name(int fd)
-{
-	if (spool.named && move_named() == -1)
-		return spool_failed("rename", "new");
-	if (!spool.named && link_unnamed(fd) == -1)
-		return spool_failed("link", "new");
-	return 0;
 }
 
 /*
  * First the octets, then the name, then that the name is there: a name in new/
- * is never that of half a message, not even after a power cut.  The file is
- * synced once more when it has a name: where there is no journal, as on ext2,
- * it is on disk as one that nothing links to, and fsck would take it away.
+ * is never that of half a message, not even after a power cut.
+ *
+ * It has a name in tmp/ before it is synced: without a journal, as on ext2, a
+ * file that nothing linked to when it was synced is taken away by fsck, even if
+ * its name is in a directory that was synced after it.
  */
 static int
 commit(int fd)
 {
-	bool unnamed = !spool.named;
-
+	if (!spool.named && link_unnamed(fd) == -1)
+		return spool_failed("link", "tmp");
 	if (sync_fd(fd) == -1)
 		return spool_failed("fsync", "message");
-	if (give_name(fd) == -1)
-		return -1;
+	if (move_named() == -1)
+		return spool_failed("rename", "new");
 	spool.named = false;
-	if ((!unnamed || sync_fd(fd) == 0) && sync_fd(spool.new) == 0)
+	if (sync_fd(spool.new) == 0)
 		return 0;
 	spool_failed("fsync", "new");
 	if (unlinkat(spool.new, spool.name, 0) == -1)

@@ -36,7 +36,8 @@ PROGRAM	= smtpd.c \
 	  sandbox.c \
 	  settings.c $(wildcard settings/*.c) \
 	  strlist.c \
-	  transaction.c
+	  transaction.c \
+	  $(ENGINE)
 TLS	= tls.c tls/certificates.c tls/keys.c
 AUTH	= auth.c crypto.c $(wildcard auth/*.c)
 TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))
@@ -59,6 +60,8 @@ RUN_PACKAGES = \
 TEST_PACKAGES = \
 	bats \
 	checkpw \
+	clang \
+	g++ \
 	gnutls-bin \
 	gsasl \
 	iproute2 \
@@ -151,15 +154,17 @@ COMPILE_ASAN = $(CC) $(BASE) $(SANITIZE) $(CPPFLAGS)
 
 objects = $(patsubst %.c,$(1)/%.o,$(2))
 
-all: smtpd smtpd-tls libsession.a
+SONAME	= libsession.so.0
+
+all: smtpd smtpd-tls libsession.a $(SONAME)
 
 # Static, since the dynamic loader would be a third of a short session's time;
 # with TLS, dynamic, so that a new GnuTLS needs no new smtpd.
-smtpd: $(call objects,build,$(PROGRAM) modules-none.c) libsession.a
+smtpd: $(call objects,build,$(PROGRAM) modules-none.c)
 	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -static-pie -o $@ $^ $(BSD_ARCHIVES)
 
 TLS_PIE	= -pie
-smtpd-tls: $(call objects,build,$(PROGRAM) modules-tls.c $(TLS) $(AUTH)) libsession.a
+smtpd-tls: $(call objects,build,$(PROGRAM) modules-tls.c $(TLS) $(AUTH))
 	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) $(TLS_PIE) -o $@ $^ $(TLS_LIBS) -lcrypt \
 	    $(BSD_LIBS)
 
@@ -178,24 +183,42 @@ smtpd-tls: build/tls/p11none.o
 BUILD_PACKAGES += libunistring-dev
 endif
 
-libsession.a: $(call objects,build,$(ENGINE))
+# One object, whose inner names are nobody else's business: a program may have
+# a function called reply() of its own.
+OBJCOPY	= objcopy
+build/lib/session-all.o: $(call objects,build/lib,$(ENGINE))
+	$(CC) -r -nostdlib -o $@ $^
+	$(OBJCOPY) --wildcard --keep-global-symbol='session_*' $@
+
+libsession.a: build/lib/session-all.o
 	rm -f $@
 	$(AR) rcs $@ $^
+
+$(SONAME): $(call objects,build/lib,$(ENGINE)) session/session.map
+	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -shared -Wl,-z,defs \
+	    -Wl,-soname,$@ -Wl,--version-script,session/session.map -o $@ \
+	    $(filter %.o,$^)
 
 # The same with sanitizers.
 asan: build/asan/smtpd
 
 build/asan/smtpd: $(call objects,build/asan,$(PROGRAM) modules-none.c) \
-    build/asan/libsession.a build/asan/smtpd-tls
-	$(CC) $(SANITIZE) -o $@ $(filter %.o %.a,$^) $(BSD_LIBS)
+    build/asan/smtpd-tls
+	$(CC) $(SANITIZE) -o $@ $(filter %.o,$^) $(BSD_LIBS)
 
 build/asan/smtpd-tls: $(call objects,build/asan,$(PROGRAM) modules-tls.c $(TLS) \
-    $(AUTH)) build/asan/libsession.a
+    $(AUTH))
 	$(CC) $(SANITIZE) -o $@ $^ $(TLS_LIBS) -lcrypt $(BSD_LIBS)
 
 build/asan/libsession.a: $(call objects,build/asan,$(ENGINE))
 	rm -f $@
 	$(AR) rcs $@ $^
+
+# The library's, for others' programs and shared objects.
+build/lib/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARNINGS) -MMD -MP $(HARDEN) $(CFLAGS) $(CPPFLAGS) \
+	    -fPIC -c -o $@ $<
 
 build/%.o: %.c Makefile | have-bsd
 	@mkdir -p $(@D)
@@ -335,20 +358,27 @@ build/asan/t/replay: fuzz/session.c Makefile build/asan/libsession.a
 	$(COMPILE_ASAN) -DSTANDALONE -o $@ $< build/asan/libsession.a \
 	    $(BSD_LIBS)
 
-# Units and session.pc name the directories that were chosen.
-install: all
-	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MODDIR) \
-	    $(DESTDIR)$(INCDIR) $(DESTDIR)$(LIBDIR)/pkgconfig \
-	    $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 \
-	    $(DESTDIR)$(MANDIR)/man8
-	install -m 755 smtpd $(DESTDIR)$(SBINDIR)/smtpd
-	install -m 755 smtpd-tls $(DESTDIR)$(MODDIR)
-	install -m 644 session.h $(DESTDIR)$(INCDIR)
+# The library alone: <smtpd/session.h>, and what pkg-config has to say.
+install-lib: libsession.a $(SONAME)
+	install -d $(DESTDIR)$(INCDIR)/smtpd $(DESTDIR)$(LIBDIR)/pkgconfig \
+	    $(DESTDIR)$(MANDIR)/man3
+	install -m 644 session.h $(DESTDIR)$(INCDIR)/smtpd
 	install -m 644 libsession.a $(DESTDIR)$(LIBDIR)
+	install -m 644 $(SONAME) $(DESTDIR)$(LIBDIR)/$(SONAME).$(VERSION)
+	ln -sf $(SONAME).$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libsession.so
 	sed -e 's,@PREFIX@,$(PREFIX),' -e 's,@INCDIR@,$(INCDIR),' \
 	    -e 's,@LIBDIR@,$(LIBDIR),' -e 's,@VERSION@,$(VERSION),' \
-	    session.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/session.pc
+	    smtpd-session.pc.in \
+	    >$(DESTDIR)$(LIBDIR)/pkgconfig/smtpd-session.pc
 	install -m 644 $(MAN3) $(DESTDIR)$(MANDIR)/man3
+
+# Units and smtpd-session.pc name the directories that were chosen.
+install: all install-lib
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MODDIR) \
+	    $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
+	install -m 755 smtpd $(DESTDIR)$(SBINDIR)/smtpd
+	install -m 755 smtpd-tls $(DESTDIR)$(MODDIR)
 	install -m 644 $(MAN5) $(DESTDIR)$(MANDIR)/man5
 	install -m 644 $(MAN8) $(DESTDIR)$(MANDIR)/man8
 	install -d $(DESTDIR)$(DOCDIR)/examples
@@ -359,13 +389,14 @@ uninstall:
 	rm -rf $(DESTDIR)$(DOCDIR)/examples
 	rm -f $(DESTDIR)$(SBINDIR)/smtpd \
 	    $(DESTDIR)$(MODDIR)/smtpd-tls \
-	    $(DESTDIR)$(INCDIR)/session.h \
-	    $(DESTDIR)$(LIBDIR)/libsession.a \
-	    $(DESTDIR)$(LIBDIR)/pkgconfig/session.pc \
+	    $(DESTDIR)$(INCDIR)/smtpd/session.h \
+	    $(DESTDIR)$(LIBDIR)/libsession.* \
+	    $(DESTDIR)$(LIBDIR)/pkgconfig/smtpd-session.pc \
 	    $(MAN3:man/%=$(DESTDIR)$(MANDIR)/man3/%) \
 	    $(MAN5:man/%=$(DESTDIR)$(MANDIR)/man5/%) \
 	    $(MAN8:man/%=$(DESTDIR)$(MANDIR)/man8/%)
-	-rmdir $(DESTDIR)$(MODDIR) $(DESTDIR)$(DOCDIR) 2>/dev/null
+	-rmdir $(DESTDIR)$(MODDIR) $(DESTDIR)$(DOCDIR) \
+	    $(DESTDIR)$(INCDIR)/smtpd 2>/dev/null
 
 #--- Units, sandbox, package.
 
@@ -374,20 +405,20 @@ tools: build/attack/smtpd build/attack/smtpd-tls
 
 ATTACK	= $(COMPILE) $(LDFLAGS) $(LINK) -fPIE -Wl,--wrap=session_input
 
-build/attack/smtpd: t/attack.c $(call objects,build,$(PROGRAM) modules-none.c) \
-    libsession.a
+build/attack/smtpd: t/attack.c $(call objects,build,$(PROGRAM) modules-none.c)
 	@mkdir -p $(@D)
 	$(ATTACK) -static-pie -o $@ $^ $(BSD_ARCHIVES)
 
 build/attack/smtpd-tls: t/attack.c $(call objects,build,$(PROGRAM) modules-tls.c \
-    $(TLS) $(AUTH)) libsession.a
+    $(TLS) $(AUTH))
 	@mkdir -p $(@D)
 	$(ATTACK) -pie -o $@ $^ $(TLS_LIBS) -lcrypt $(BSD_LIBS)
 
 # A template and its settings are one file under several names; what is in
 # CONFDIR already is the administrator's.  With TLS from the first octet smtpd
 # would become smtpd-tls at once: there that is started, which saves an exec.
-CONFDIR	= /etc/smtpd
+# A prefix that is not the system's keeps its settings to itself.
+CONFDIR	= $(if $(filter /usr /usr/local,$(PREFIX)),,$(PREFIX))/etc/smtpd
 SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
 TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d
 SERVICES = smtpd smtpd-submission smtpd-submissions smtpd-lmtp
@@ -427,7 +458,7 @@ deb:
 	rm -rf build/deb
 	mkdir -p build/deb/source
 	tar -cf - --exclude=./build --exclude=./.git --exclude='./*.a' \
-	    --exclude=./smtpd --exclude=./smtpd-tls . | \
+	    --exclude='./*.so.*' --exclude=./smtpd --exclude=./smtpd-tls . | \
 	    tar -xf - -C build/deb/source
 	cd build/deb/source && dpkg-buildpackage -us -uc -b
 
@@ -435,10 +466,10 @@ deb:
 #---
 
 clean:
-	rm -rf build smtpd smtpd-tls libsession.a
+	rm -rf build smtpd smtpd-tls libsession.a libsession.so.*
 
 FORCE:
-.PHONY: all asan tools packages run check check-full bench fuzz fuzz-parsers \
+.PHONY: all install-lib asan tools packages run check check-full bench fuzz fuzz-parsers \
 	fuzz-milter install \
 	uninstall clean have-bsd FORCE
 .DELETE_ON_ERROR:

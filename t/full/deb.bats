@@ -39,14 +39,16 @@ guest() {
 
 @test "the engine is a library in a package of its own" {
 	guest 3<<-'EOF'
-		dpkg -i ${DEB/stdin-smtpd_/stdin-smtpd-dev_}
-		printf '%s\n' '#include <session.h>' \
-		    'static struct session s;' 'int main(void)' '{' \
-		    'static const struct session_config c = { .hostname = "x" };' \
-		    'static const struct session_hooks h;' \
-		    'session_init(&s, &c, &h, 0);' \
+		dpkg -i ${DEB/stdin-smtpd_/libsession0_} \
+		    ${DEB/stdin-smtpd_/stdin-smtpd-dev_}
+		printf '%s\n' '#include <smtpd/session.h>' \
+		    'static struct session s;' \
+		    'static struct session_buffers b;' 'int main(void)' '{' \
+		    'static const struct session_config c = { .size = sizeof(c) };' \
+		    'static const struct session_hooks h = { .size = sizeof(h) };' \
+		    'session_init(&s, &b, &c, &h, 0);' \
 		    'return (session_want(&s) != SESSION_INPUT);' '}' >/root/e.c
-		cc -o /root/e /root/e.c $(pkg-config --cflags --libs session)
+		cc -o /root/e /root/e.c $(pkg-config --cflags --libs smtpd-session)
 		/root/e
 		[[ -e /usr/share/man/man3/session.3.gz ]] || man -w session
 	EOF

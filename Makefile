@@ -239,7 +239,7 @@ build/asan/t/%: t/%.c Makefile build/asan/libsession.a
 	@mkdir -p $(@D)
 	$(COMPILE_ASAN) -o $@ $< build/asan/libsession.a $(BSD_LIBS) $($*_LIBS)
 
-TLS_PARTS = conn.c log.c $(TLS)
+TLS_PARTS = conn.c log.c session/address.c $(TLS)
 build/t/keys: $(call objects,build,$(TLS_PARTS))
 build/asan/t/keys: $(call objects,build/asan,$(TLS_PARTS))
 

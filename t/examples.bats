@@ -415,13 +415,13 @@ keeps_or_defers() {
 	[[ $output == mail/new/* ]]
 }
 
-@test "README: a transcript needs CRLF, and sed makes them" {
+@test "supervisors.md: a transcript needs CRLF, and sed makes them" {
 	cd "$BATS_TEST_TMPDIR"
 	one you@example.org me@example.org x |
 	    bash -c "$(sed -n 's/.*`\(sed .s.*\)`.*/\1/p' \
-	    "$ROOT/README.md")" >transcript
+	    "$ROOT/docs/supervisors.md")" >transcript
 	eval "$(sed -n "s|^    /usr/local/sbin/smtpd \(.*<transcript\)|$SMTPD \1|p" \
-	    "$ROOT/README.md")" >replies 2>>"$LOG"
+	    "$ROOT/docs/supervisors.md")" >replies 2>>"$LOG"
 	grep -q '^250 2.0.0' replies
 	SPOOL=mail messages 1
 }

@@ -1,4 +1,4 @@
-# Everything that README.md says about who listens, run as it is written there:
+# Everything that docs/supervisors.md says, run as it is written there:
 # as root, on port 25, in a guest of its own where `make install` has been run.
 # See t/lab.
 load ../lib
@@ -17,7 +17,7 @@ setup_file() {
 		trap 'status=\$?; echo "line \$LINENO: \$BASH_COMMAND"
 		    cat /var/log/supervisor; exit \$status' ERR
 		cp -a $BATS_FILE_TMPDIR/dest/. /
-		README=$ROOT/README.md TOOLS=$TOOLS XINETD=$BATS_FILE_TMPDIR/xinetd
+		README=$ROOT/README.md RECIPES=$ROOT/docs/supervisors.md TOOLS=$TOOLS XINETD=$BATS_FILE_TMPDIR/xinetd
 		SPOOL=/var/spool/smtpd LOG=/var/log/supervisor
 	EOF
 	cat >>"$BATS_FILE_TMPDIR/guest" <<-'EOF'
@@ -31,7 +31,7 @@ setup_file() {
 			on && /^    / { if (!in_block) block++
 			    if (block == number) print substr($0, 5)
 			    in_block = 1; next }
-			!/^$/ { in_block = 0 }' "$README" | grep ''
+			!/^$/ { in_block = 0 }' "$README" "$RECIPES" | grep ''
 		}
 		commands() { readme "$@" >/run/commands; . /run/commands; }
 		# background HEADING: what it says, until the guest ends.
@@ -91,8 +91,8 @@ setup_file() {
 			wait_for logged "to=b@mx.test addr=$1"
 		}
 
-		# A new user, with nothing set up but what README.md says.
-		commands 'Who listens'
+		# A new user, with nothing set up but what the page says.
+		commands 'Running it'
 		[[ $(readme Install 2) == "$(grep -v '^#' /etc/smtpd/smtpd.conf |
 		    grep .)" ]]
 		echo 'max-errors = 2' >>/etc/smtpd/smtpd.conf

@@ -23,23 +23,27 @@ CFLAGS	= -O2 -g
 # handover.c.  The engine is also a library.
 ENGINE	= session.c $(wildcard session/*.c)
 PROGRAM	= smtpd.c \
+	  auth/checkpw.c \
 	  check.c \
 	  conn.c \
 	  deliver.c $(wildcard deliver/*.c) \
 	  filter.c $(wildcard filter/*.c) \
 	  handover.c \
+	  kept.c \
 	  listen.c $(wildcard listen/*.c) \
 	  log.c \
 	  peer.c \
 	  process.c \
 	  proxy.c \
+	  runner.c \
 	  sandbox.c \
+	  server.c \
 	  settings.c $(wildcard settings/*.c) \
 	  strlist.c \
 	  transaction.c \
 	  $(ENGINE)
 TLS	= tls.c tls/certificates.c tls/keys.c
-AUTH	= auth.c crypto.c $(wildcard auth/*.c)
+AUTH	= auth.c crypto.c $(filter-out auth/checkpw.c,$(wildcard auth/*.c))
 TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))
 MAN8	= man/smtpd.8
 MAN5	= man/smtpd.conf.5
@@ -239,7 +243,7 @@ build/asan/t/%: t/%.c Makefile build/asan/libsession.a
 	@mkdir -p $(@D)
 	$(COMPILE_ASAN) -o $@ $< build/asan/libsession.a $(BSD_LIBS) $($*_LIBS)
 
-TLS_PARTS = conn.c log.c session/address.c $(TLS)
+TLS_PARTS = conn.c kept.c log.c session/address.c $(TLS)
 build/t/keys: $(call objects,build,$(TLS_PARTS))
 build/asan/t/keys: $(call objects,build/asan,$(TLS_PARTS))
 

@@ -78,11 +78,12 @@ enum auth_result passwd_verify(const char *user, const char *password);
 /* -t: what is wrong with the file, on standard error; count of it. */
 int	passwd_check(const char *setting, const char *path);
 
-/* checkpw.c: the checkpassword interface. */
+/* checkpw.c: the checkpassword interface; in both programs. */
 
-enum auth_result checkpw_verify(const struct connection *, const char *user,
-	    const char *password);
-/* -t, as above. */
+/* By the process outside; the check ends when watch hangs up. */
+enum auth_result checkpw_run(const struct connection *, const char *user,
+	    const char *password, int watch);
+/* -t: what is wrong, on standard error; count of it. */
 int	checkpw_check(char *const *words);
 
 /* source.c: the file of users, wherever it is open. */

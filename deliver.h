@@ -56,21 +56,18 @@ bool	arguments_allowed(const struct connection *, char *const *argv,
 	    size_t argc, char *const *env);
 
 /* program.c: a program that takes the message on its standard input. */
-int	exec_create(void);	/* a file without a name; -1 */
+int	exec_create(void);	/* outside: a file without a name; -1 */
 /* What came of it, and the first line it printed. */
 struct exec_result {
 	int		 status;	/* as of wait(2) */
 	bool		 late;		/* it had to be killed */
 	char		 text[SESSION_TEXT_MAX + 1];
 };
-/* Run it and wait for it: 0, or an error number. */
-int	exec_program(char **argv, char *const *env, int in, unsigned timeout,
-	    struct exec_result *);
-
-/* runner.c: the process that does the two for a session in its sandbox. */
-bool	runner_active(void);
-int	runner_create(void);
-int	runner_run(char *const *argv, char *const *env, int in,
-	    struct exec_result *);
+/*
+ * By the process outside: run it and wait for it, or until watch hangs up: 0,
+ * or an error number.
+ */
+int	exec_program(char **argv, char *const *env, int in, int watch,
+	    unsigned timeout, struct exec_result *);
 
 #endif

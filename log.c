@@ -2,11 +2,14 @@
  * log.c - the log: one event a line, key=value, on standard error or syslog,
  * and never into the client's connection.
  */
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <paths.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +26,7 @@
 #define TAIL		24	/* room for that mark, a quote, a last pair */
 #define SESSION_LINES	1000	/* then they are only counted */
 #define HELD_MAX	4	/* lines that wait for a reply */
+#define VARIABLE	"SMTPD_SYSLOG"	/* for smtpd-tls: the descriptor */
 
 static struct {
 	enum log_target	 target;
@@ -30,8 +34,9 @@ static struct {
 	const char	*id;
 	bool		 journal;	/* standard error is systemd's */
 	unsigned	 lines;		/* of the session */
+	int		 fd;		/* where it goes, or -1 */
 	int		 patience;	/* milliseconds, with a full pipe */
-} logger = { .target = LOGTO_OFF, .patience = 1000 };
+} logger = { .target = LOGTO_OFF, .fd = -1, .patience = 1000 };
 
 struct line {
 	size_t	len;
@@ -127,6 +132,40 @@ is_journal(int fd)
 	return strcmp(here, stream) == 0;
 }
 
+static void
+close_syslog(void)
+{
+	if (logger.fd != -1)
+		close(logger.fd);
+	logger.fd = -1;
+}
+
+void
+log_leave(void)
+{
+	if (logger.target == LOGTO_SYSLOG)
+		close_syslog();
+}
+
+/*
+ * Not by syslog(3), which keeps its descriptor to itself: smtpd-tls may make no
+ * socket of its own, and goes on with the one that smtpd had.
+ */
+static void
+open_syslog(void)
+{
+	const struct sockaddr_un log = { AF_UNIX, _PATH_LOG };
+
+	if ((logger.fd = kept_get(VARIABLE)) != -1)
+		return;
+	logger.fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (logger.fd != -1 && connect(logger.fd,
+	    (const struct sockaddr *)&log, sizeof(log)) == -1)
+		close_syslog();
+	if (logger.fd != -1)
+		kept_set(VARIABLE, logger.fd);
+}
+
 void
 log_open(enum log_target target, bool debug, const char *id)
 {
@@ -135,11 +174,13 @@ log_open(enum log_target target, bool debug, const char *id)
 		    fcntl(STDERR_FILENO, F_GETFD) == -1 ?
 		    LOGTO_SYSLOG : LOGTO_STDERR;
 	if (target == LOGTO_SYSLOG) {
-		openlog("smtpd", LOG_PID | LOG_NDELAY, LOG_MAIL);
+		open_syslog();
 		tzset();	/* its file is out of reach in the sandbox */
 	}
 	logger.journal = target == LOGTO_STDERR && is_journal(STDERR_FILENO);
 	logger.lines = 0;
+	if (target == LOGTO_STDERR)
+		logger.fd = STDERR_FILENO;
 	logger.target = target;
 	logger.debug = debug;
 	logger.id = id;
@@ -149,19 +190,6 @@ bool
 log_is_debug(void)
 {
 	return logger.debug && logger.target != LOGTO_OFF;
-}
-
-bool
-log_is_syslog(void)
-{
-	return logger.target == LOGTO_SYSLOG;
-}
-
-void
-log_leave(void)
-{
-	if (logger.target == LOGTO_SYSLOG)
-		closelog();
 }
 
 enum log_target
@@ -292,12 +320,49 @@ begin(struct line *l, const char *event)
 static bool
 is_read(void)
 {
-	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	struct pollfd p = { .fd = logger.fd, .events = POLLOUT };
 
 	if (poll(&p, 1, logger.patience) == 1)
 		return true;
 	logger.patience = 0;
 	return false;
+}
+
+/* As RFC 3164 has it, and syslog(3): the time is the local one. */
+static size_t
+put_head(char *to, size_t size, int priority)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	char date[32];
+	int n;
+
+	if (localtime_r(&now, &tm) == NULL ||
+	    strftime(date, sizeof(date), "%b %e %H:%M:%S", &tm) == 0)
+		return 0;
+	n = snprintf(to, size, "<%d>%s smtpd[%ld]: ", LOG_MAIL | priority,
+	    date, (long)getpid());
+	return n > 0 && (size_t)n < size ? (size_t)n : 0;
+}
+
+/* A logger that was started anew is looked for once, if that is possible. */
+static void
+send_syslog(const struct line *l, int priority)
+{
+	char text[LINE_MAX_LOG + 64];
+	size_t len = put_head(text, sizeof(text), priority);
+	int tries;
+
+	memcpy(text + len, l->text, l->len);
+	len += l->len;
+	for (tries = 0; tries < 2; tries++) {
+		if (logger.fd == -1)
+			open_syslog();
+		if (logger.fd == -1 || !is_read() ||
+		    send(logger.fd, text, len, MSG_NOSIGNAL) != -1)
+			return;
+		close_syslog();
+	}
 }
 
 /* In one write: lines of several processes do not mix. */
@@ -312,13 +377,13 @@ end(struct line *l, const struct kind *k)
 	int first = logger.journal ? 0 : 1;
 
 	if (logger.target == LOGTO_SYSLOG) {
-		syslog(k->priority, "%.*s", (int)l->len, l->text);
+		send_syslog(l, k->priority);
 		return;
 	}
 	if (!is_read())
 		return;
 	l->text[l->len] = '\n';
-	while (writev(STDERR_FILENO, parts + first, 2 - first) == -1 &&
+	while (writev(logger.fd, parts + first, 2 - first) == -1 &&
 	    errno == EINTR)
 		;
 }

@@ -14,8 +14,8 @@
 
 #include "smtpd.h"
 
-static bool
-is_address(const char *text)
+bool
+peer_is_address(const char *text)
 {
 	char bare[64];
 	struct in6_addr a;
@@ -39,7 +39,7 @@ peer_from_environment(struct connection *c, const char *addr_name,
 	const char *addr = getenv(addr_name), *port = getenv(port_name);
 	const char *err = NULL;
 
-	if (addr == NULL || !is_address(addr))
+	if (addr == NULL || !peer_is_address(addr))
 		return false;
 	strlcpy(c->addr, addr, sizeof(c->addr));
 	if (port != NULL) {
@@ -52,44 +52,49 @@ peer_from_environment(struct connection *c, const char *addr_name,
 
 /* An IPv4 client of an IPv6 socket is an IPv4 client. */
 static void
-unmap(struct connection *c)
+unmap(char *addr)
 {
 	static const char mapped[] = "::ffff:";
+	const size_t len = sizeof(mapped) - 1;
 
-	if (strncasecmp(c->addr, mapped, sizeof(mapped) - 1) == 0 &&
-	    strchr(c->addr, '.') != NULL)
-		memmove(c->addr, c->addr + sizeof(mapped) - 1,
-		    strlen(c->addr + sizeof(mapped) - 1) + 1);
+	if (strncasecmp(addr, mapped, len) == 0 && strchr(addr, '.') != NULL)
+		memmove(addr, addr + len, strlen(addr + len) + 1);
 }
 
-void
-peer_set(struct connection *c, const struct sockaddr *sa)
+bool
+peer_text(const struct sockaddr *sa, char *addr, size_t size, char *port,
+    size_t port_size)
 {
 	union {
 		const struct sockaddr *sa;
 		const struct sockaddr_in *v4;
 		const struct sockaddr_in6 *v6;
 	} a = { sa };
-	in_port_t port = 0;
+	const void *from = &a.v6->sin6_addr;
 	size_t n;
 
+	if (sa->sa_family == AF_INET)
+		from = &a.v4->sin_addr;
+	else if (sa->sa_family != AF_INET6)
+		return false;
+	if (inet_ntop(sa->sa_family, from, addr, (socklen_t)size) == NULL)
+		return false;
+	/* The port is at the same place in both. */
+	snprintf(port, port_size, "%u", ntohs(a.v4->sin_port));
+	n = strlen(addr);
+	if (sa->sa_family == AF_INET6 && a.v6->sin6_scope_id != 0)
+		snprintf(addr + n, size - n, "%%%u", a.v6->sin6_scope_id);
+	unmap(addr);
+	return true;
+}
+
+void
+peer_set(struct connection *c, const struct sockaddr *sa)
+{
+	if (peer_text(sa, c->addr, sizeof(c->addr), c->port, sizeof(c->port)))
+		return;
 	strlcpy(c->addr, "local", sizeof(c->addr));
 	c->port[0] = '\0';
-	if (sa->sa_family == AF_INET) {
-		inet_ntop(AF_INET, &a.v4->sin_addr, c->addr, sizeof(c->addr));
-		port = a.v4->sin_port;
-	} else if (sa->sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, &a.v6->sin6_addr, c->addr,
-		    sizeof(c->addr));
-		port = a.v6->sin6_port;
-	} else
-		return;
-	snprintf(c->port, sizeof(c->port), "%u", ntohs(port));
-	n = strlen(c->addr);
-	if (sa->sa_family == AF_INET6 && a.v6->sin6_scope_id != 0)
-		snprintf(c->addr + n, sizeof(c->addr) - n, "%%%u",
-		    a.v6->sin6_scope_id);
-	unmap(c);
 }
 
 static void
@@ -113,5 +118,5 @@ peer_find(struct connection *c)
 	if (!peer_from_environment(c, "REMOTE_ADDR", "REMOTE_PORT") &&
 	    !peer_from_environment(c, "TCPREMOTEIP", "TCPREMOTEPORT"))
 		peer_from_socket(c);
-	unmap(c);
+	unmap(c->addr);
 }

@@ -45,7 +45,7 @@ static const struct {
  * The child runs in /, so that it keeps no file system busy; a program named
  * relative to where we were started is still found.
  */
-const char *
+static const char *
 process_path(const char *word)
 {
 	static char path[PATH_MAX];

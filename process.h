@@ -69,7 +69,4 @@ int	process_start(struct process *, const char *what, char *const *words,
 void	process_finish(struct process *, const struct process_limits *);
 /* How many ms process_finish() takes at most. */
 int64_t	process_longest(int64_t time);
-/* Where the program named by this word is; from here on, and from "/". */
-const char *process_path(const char *word);
-
 #endif

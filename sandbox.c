@@ -2,9 +2,10 @@
  * sandbox.c - what the process gives up before it reads the client's first
  * octet.
  *
- * Landlock leaves it the spool and the files that the settings name, seccomp
- * the system calls of a session: no new descriptors but files, no processes, no
- * programs but smtpd-tls, which starts with all of this in force.  (Through the
+ * Landlock leaves it the spool to write to and the files that the settings name,
+ * seccomp the system calls of a session: no new descriptors but files, no
+ * processes, no sockets, no programs but smtpd-tls, which starts with all of
+ * this in force.  What else there is to do, runner.c does.  (Through the
  * dynamic loader, which must be executable, that is any program in reach; but
  * none could do more than what ran it.)  Both are set up without a library, and
  * with little: a filter costs by its length, a rule by the path that it opens.
@@ -21,8 +22,10 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -32,7 +35,10 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#include "runner.h"
 #include "smtpd.h"
+
+#define nitems(array)	(sizeof(array) / sizeof((array)[0]))
 
 /*
  * Landlock's numbers are here and not from its header, which is older than the
@@ -43,7 +49,6 @@
 #define LL_RESTRICT_SELF	446
 #define LL_VERSION		1
 #define LL_PATH_BENEATH		1
-#define LL_NET_PORT		2
 #define LL_EXECUTE		(1ULL << 0)
 #define LL_WRITE_FILE		(1ULL << 1)
 #define LL_READ_FILE		(1ULL << 2)
@@ -53,12 +58,8 @@
 #define LL_MAKE_REG		(1ULL << 8)
 #define LL_REFER		(1ULL << 13)
 #define LL_TRUNCATE		(1ULL << 14)
-#define LL_CONNECT_TCP		(1ULL << 1)
 #define LL_MIN_ABI		2	/* has REFER: links out of tmp/ */
 
-#define LL_SPOOL	(LL_WRITE_FILE | LL_READ_FILE | LL_READ_DIR | \
-			    LL_REMOVE_FILE | LL_MAKE_DIR | LL_MAKE_REG | \
-			    LL_REFER | LL_TRUNCATE)
 
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE		65	/* Linux 6.3 */
@@ -81,9 +82,6 @@ struct ll_path {
 	uint64_t	 access;
 	int32_t		 fd;
 } __attribute__((packed));
-struct ll_port {
-	uint64_t	 access, port;
-};
 
 /* What is there to be had, by the kernel's version of Landlock. */
 static const struct {
@@ -129,10 +127,10 @@ static const struct {
 static const unsigned short calls[] = {
 	__NR_read, __NR_readv, __NR_write, __NR_writev, __NR_close, __NR_lseek,
 	__NR_pread64, __NR_pwrite64, __NR_ppoll, __NR_pselect6,
-	__NR_recvfrom, __NR_sendto, __NR_shutdown,
+	__NR_recvfrom, __NR_shutdown,
 	__NR_getsockname, __NR_getpeername,
 	__NR_openat, __NR_newfstatat, __NR_fstat, __NR_faccessat,
-	__NR_fcntl, __NR_getcwd, __NR_readlinkat,
+	__NR_getcwd, __NR_readlinkat,
 	__NR_linkat, __NR_unlinkat, __NR_mkdirat, __NR_renameat2,
 	__NR_fsync, __NR_fdatasync,
 	__NR_brk, __NR_mmap, __NR_munmap, __NR_mremap, __NR_mprotect,
@@ -156,39 +154,68 @@ static const unsigned short calls[] = {
 /* Becoming smtpd-tls, and what a dynamic program does before its main(). */
 static const unsigned short start_calls[] = {
 	__NR_execve, __NR_set_tid_address, __NR_set_robust_list, __NR_rseq,
-	__NR_prlimit64, __NR_signalfd4,
+	__NR_signalfd4,
 #ifdef __NR_arch_prctl
 	__NR_arch_prctl,
 #endif
 	/* To give up the same once more. */
-	__NR_seccomp, __NR_prctl, LL_CREATE_RULESET, LL_ADD_RULE,
-	LL_RESTRICT_SELF
+	__NR_seccomp
 };
 
-/* To be given a channel to the process with the keys; see listen/keys.c. */
-static const unsigned short channel_calls[] = { __NR_recvmsg };
+/* To be given a descriptor: by the runner, or the process with the keys. */
+static const unsigned short receive_calls[] = { __NR_recvmsg };
 
-/* To speak with the runner. */
-static const unsigned short runner_calls[] = {
-	__NR_sendmsg, __NR_recvmsg
+/* To give up more, once there is TLS. */
+static const unsigned short narrow_calls[] = {
+	LL_CREATE_RULESET, LL_ADD_RULE, LL_RESTRICT_SELF
 };
+
+/*
+ * Calls that could do more than what a session does with them, by the argument
+ * that tells: fcntl(2) can have others signalled, prlimit64(2) take others'
+ * descriptors away, sendto(2) with an address connect.
+ */
+static const struct {
+	unsigned short	 call, argument;
+	bool		 wide;		/* 64 bits of it count */
+	uint32_t	 values[3];
+	size_t		 n;
+} narrow[] = {
+	{ __NR_fcntl, 1, false, { F_GETFD, F_SETFD, F_GETFL }, 3 },
+	{ __NR_sendto, 4, true, { 0 }, 1 },
+	{ __NR_prlimit64, 0, false, { 0 }, 1 },
+	{ __NR_prctl, 0, false, { PR_SET_NO_NEW_PRIVS, PR_SET_MDWE,
+	    PR_SET_DUMPABLE }, 3 },
+};
+
+/* Where the halves of an argument are. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LOW_HALF	0
+#define HIGH_HALF	4
+#else
+#define LOW_HALF	4
+#define HIGH_HALF	0
+#endif
 
 #define CALLS_MAX	512	/* no such number is as high */
 #define WORDS_MAX	(CALLS_MAX / 32)
-#define FILTER_MAX	(3 * WORDS_MAX + 24)
+#define PROGRAM_MAX	(3 * WORDS_MAX + 64)
 
-struct filter {
-	struct sock_filter code[FILTER_MAX];
+/* Of the Berkeley packet filter, which seccomp(2) runs for each call. */
+struct program {
+	struct sock_filter code[PROGRAM_MAX];
 	unsigned short	 len;
 };
-#endif
 
-/* Is this the setting of a server of that kind? */
-static bool
-is_server(const char *server, const char *kind)
-{
-	return server != NULL && strncmp(server, kind, strlen(kind)) == 0;
-}
+/* A place in it, to which those in from jump. */
+struct label {
+	struct {
+		unsigned short at;
+		enum { IF, ELSE, ALWAYS } which;
+	} from[WORDS_MAX];
+	unsigned	 n;
+};
+#endif
 
 /* STARTTLS makes this process smtpd-tls, which has libraries to load. */
 static bool
@@ -199,51 +226,91 @@ may_become_other(const struct settings *s)
 
 #ifdef ARCH
 static void
-filter_add(struct filter *f, unsigned code, uint32_t k, unsigned jt,
-    unsigned jf)
+add(struct program *p, unsigned code, uint32_t k)
 {
-	if (f->len == FILTER_MAX)
-		errx(EX_SOFTWARE, "sandbox: the filter is too long");
-	f->code[f->len++] = (struct sock_filter){ (unsigned short)code,
-	    (unsigned char)jt, (unsigned char)jf, k };
+	if (p->len == PROGRAM_MAX)
+		errx(EX_SOFTWARE, "sandbox: the program is too long");
+	p->code[p->len++] = (struct sock_filter){ (unsigned short)code, 0, 0,
+	    k };
 }
 
 #define DATA(member)	(uint32_t)offsetof(struct seccomp_data, member)
-#define LOAD(f, at)	filter_add(f, BPF_LD | BPF_W | BPF_ABS, at, 0, 0)
-#define COMPUTE(f, op, k) filter_add(f, BPF_ALU | BPF_K | (op), k, 0, 0)
-#define JUMP(f, op, k, yes, no) \
-	filter_add(f, BPF_JMP | BPF_K | (op), k, yes, no)
-#define RETURN(f, k)	filter_add(f, BPF_RET | BPF_K, k, 0, 0)
+#define LOAD(p, at)	add(p, BPF_LD | BPF_W | BPF_ABS, at)
+#define COMPUTE(p, op, k) add(p, BPF_ALU | BPF_K | (op), k)
+#define RETURN(p, k)	add(p, BPF_RET | BPF_K, k)
 #define REFUSE		(SECCOMP_RET_ERRNO | (ENOSYS & SECCOMP_RET_DATA))
 
-/*
- * The number is loaded: stream sockets of the policy server's family.  A
- * smtpd-tls that logs to syslog has to open that again.
- */
 static void
-filter_socket(struct filter *f, const struct settings *s)
+jump(struct label *to, unsigned short at, int which)
 {
-	bool inet, local, syslog;
-
-	inet = is_server(s->policy, "inet:") ||
-	    is_server(s->policy_end, "inet:");
-	syslog = may_become_other(s) && log_is_syslog();
-	local = syslog || is_server(s->policy, "unix:") ||
-	    is_server(s->policy_end, "unix:");
-	if (!local && !inet)
+	if (to == NULL)		/* to what comes next */
 		return;
-	JUMP(f, BPF_JEQ, __NR_connect, 9, 0);
-	JUMP(f, BPF_JEQ, __NR_socket, 0, 10);
-	LOAD(f, DATA(args[1]));
-	COMPUTE(f, BPF_AND, 0xf);	/* without SOCK_CLOEXEC and the like */
-	JUMP(f, BPF_JEQ, SOCK_STREAM, 1, 0);
-	JUMP(f, BPF_JEQ, syslog ? SOCK_DGRAM : SOCK_STREAM, 0, 5);
-	LOAD(f, DATA(args[0]));
-	JUMP(f, BPF_JEQ, local ? AF_UNIX : AF_INET, 2, 0);
-	JUMP(f, BPF_JEQ, inet ? AF_INET : AF_UNIX, 1, 0);
-	JUMP(f, BPF_JEQ, inet ? AF_INET6 : AF_UNIX, 0, 1);
-	RETURN(f, SECCOMP_RET_ALLOW);
-	RETURN(f, REFUSE);
+	if (to->n == WORDS_MAX)
+		errx(EX_SOFTWARE, "sandbox: too many jumps");
+	to->from[to->n].at = at;
+	to->from[to->n++].which = which;
+}
+
+/* Compare what is loaded with k. */
+static void
+branch(struct program *p, unsigned op, uint32_t k, struct label *yes,
+    struct label *no)
+{
+	jump(yes, p->len, IF);
+	jump(no, p->len, ELSE);
+	add(p, BPF_JMP | BPF_K | op, k);
+}
+
+static void
+go(struct program *p, struct label *to)
+{
+	jump(to, p->len, ALWAYS);
+	add(p, BPF_JMP | BPF_JA, 0);
+}
+
+/* Here it is. */
+static void
+place(struct program *p, struct label *l)
+{
+	unsigned i, far;
+	struct sock_filter *from;
+
+	for (i = 0; i < l->n; i++) {
+		from = &p->code[l->from[i].at];
+		far = p->len - l->from[i].at - 1u;
+		if (l->from[i].which == ALWAYS)
+			from->k = far;
+		else if (l->from[i].which == IF)
+			from->jt = (unsigned char)far;
+		else
+			from->jf = (unsigned char)far;
+	}
+	l->n = 0;
+}
+
+/* The number is loaded, and is so behind this for all other calls. */
+static void
+narrow_call(struct program *p, unsigned call, unsigned argument, bool wide,
+    const uint32_t *values, size_t n)
+{
+	const uint32_t at = DATA(args) + argument * (uint32_t)sizeof(uint64_t);
+	struct label others = { .n = 0 }, allowed = { .n = 0 };
+	struct label refused = { .n = 0 };
+	size_t i;
+
+	branch(p, BPF_JEQ, call, NULL, &others);
+	if (wide) {
+		LOAD(p, at + HIGH_HALF);
+		branch(p, BPF_JEQ, 0, NULL, &refused);
+	}
+	LOAD(p, at + LOW_HALF);
+	for (i = 0; i < n; i++)
+		branch(p, BPF_JEQ, values[i], &allowed, NULL);
+	place(p, &refused);
+	RETURN(p, REFUSE);
+	place(p, &allowed);
+	RETURN(p, SECCOMP_RET_ALLOW);
+	place(p, &others);
 }
 
 /*
@@ -252,30 +319,32 @@ filter_socket(struct filter *f, const struct settings *s)
  * answers, but filling that costs 0.15 ms a process, ten times this.
  */
 static void
-filter_words(struct filter *f, const uint32_t *words)
+allow_words(struct program *p, const uint32_t *words)
 {
-	unsigned i, left = 0;
+	struct label next = { .n = 0 }, found = { .n = 0 };
+	struct label refused = { .n = 0 };
+	unsigned i;
 
-	for (i = 0; i < WORDS_MAX; i++)
-		left += words[i] != 0;
-	LOAD(f, DATA(nr));
-	COMPUTE(f, BPF_AND, 31);
-	filter_add(f, BPF_MISC | BPF_TAX, 0, 0, 0);
-	LOAD(f, DATA(nr));
-	COMPUTE(f, BPF_RSH, 5);
+	LOAD(p, DATA(nr));
+	COMPUTE(p, BPF_AND, 31);
+	add(p, BPF_MISC | BPF_TAX, 0);
+	LOAD(p, DATA(nr));
+	COMPUTE(p, BPF_RSH, 5);
 	for (i = 0; i < WORDS_MAX; i++) {
 		if (words[i] == 0)
 			continue;
-		left--;
-		JUMP(f, BPF_JEQ, i, 0, 2);
-		filter_add(f, BPF_LD | BPF_IMM, words[i], 0, 0);
-		filter_add(f, BPF_JMP | BPF_JA, 3 * left + 1, 0, 0);
+		branch(p, BPF_JEQ, i, NULL, &next);
+		add(p, BPF_LD | BPF_IMM, words[i]);
+		go(p, &found);
+		place(p, &next);
 	}
-	RETURN(f, REFUSE);
-	filter_add(f, BPF_ALU | BPF_RSH | BPF_X, 0, 0, 0);
-	JUMP(f, BPF_JSET, 1, 0, 1);
-	RETURN(f, SECCOMP_RET_ALLOW);
-	RETURN(f, REFUSE);
+	RETURN(p, REFUSE);
+	place(p, &found);
+	add(p, BPF_ALU | BPF_RSH | BPF_X, 0);
+	branch(p, BPF_JSET, 1, NULL, &refused);
+	RETURN(p, SECCOMP_RET_ALLOW);
+	place(p, &refused);
+	RETURN(p, REFUSE);
 }
 
 static void
@@ -288,47 +357,53 @@ add_calls(uint32_t *words, const unsigned short *list, size_t n)
 }
 
 static void
-filter_build(struct filter *f, const struct settings *s, bool forked)
+build(struct program *p, const struct connection *c)
 {
+	const struct settings *s = &c->settings;
+	const uint32_t socket = (uint32_t)runner_socket();
 	uint32_t words[WORDS_MAX] = { 0 };
+	struct label ours = { .n = 0 };
+	size_t i;
 
-	add_calls(words, calls, sizeof(calls) / sizeof(calls[0]));
+	add_calls(words, calls, nitems(calls));
 	if (may_become_other(s))
-		add_calls(words, start_calls,
-		    sizeof(start_calls) / sizeof(start_calls[0]));
-	if (forked)
-		add_calls(words, channel_calls,
-		    sizeof(channel_calls) / sizeof(channel_calls[0]));
-	if (s->exec != NULL)
-		add_calls(words, runner_calls,
-		    sizeof(runner_calls) / sizeof(runner_calls[0]));
-	f->len = 0;
-	LOAD(f, DATA(arch));
-	JUMP(f, BPF_JEQ, ARCH, 1, 0);
-	RETURN(f, SECCOMP_RET_KILL_PROCESS);	/* another machine's numbers */
-	LOAD(f, DATA(nr));
-	filter_socket(f, s);
-	filter_words(f, words);
+		add_calls(words, start_calls, nitems(start_calls));
+	if (s->tls != TLS_OFF)
+		add_calls(words, narrow_calls, nitems(narrow_calls));
+	if (c->forked || runner_socket() != -1)
+		add_calls(words, receive_calls, nitems(receive_calls));
+	p->len = 0;
+	LOAD(p, DATA(arch));
+	branch(p, BPF_JEQ, ARCH, &ours, NULL);
+	RETURN(p, SECCOMP_RET_KILL_PROCESS);	/* another machine's numbers */
+	place(p, &ours);
+	LOAD(p, DATA(nr));
+	for (i = 0; i < nitems(narrow); i++)
+		narrow_call(p, narrow[i].call, narrow[i].argument,
+		    narrow[i].wide, narrow[i].values, narrow[i].n);
+	/* Descriptors go to the runner, and to nobody else. */
+	if (runner_socket() != -1)
+		narrow_call(p, __NR_sendmsg, 0, false, &socket, 1);
+	allow_words(p, words);
 }
 
 static int
-filter_enter(const struct settings *s, bool forked)
+calls_enter(const struct connection *c)
 {
-	struct filter f;
+	struct program p;
 	struct sock_fprog program;
 
-	filter_build(&f, s, forked);
-	program.len = f.len;
-	program.filter = f.code;
+	build(&p, c);
+	program.len = p.len;
+	program.filter = p.code;
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ?
 	    0 : -1;
 }
 #else
 static int
-filter_enter(const struct settings *s, bool forked)
+calls_enter(const struct connection *c)
 {
-	(void)s;
-	(void)forked;
+	(void)c;
 	return -1;
 }
 #endif
@@ -366,29 +441,38 @@ paths_allow(int set, const char *path, uint64_t access)
 	return path == NULL ? 0 : paths_open(set, path, 0, access);
 }
 
-/* "inet:HOST:PORT": its port is the only one to connect to. */
-static int
-paths_port(int set, const char *server)
+/*
+ * Does the session open the file from in here?  The lists of recipients and
+ * users are open already, but smtpd-tls will open them anew; a listener has
+ * loaded what TLS reads.
+ */
+static bool
+is_read(const struct connection *c, enum reader reader)
 {
-	struct ll_port rule = { LL_CONNECT_TCP, 0 };
+	const struct settings *s = &c->settings;
 
-	if (!is_server(server, "inet:"))
-		return 0;
-	rule.port = strtoul(strrchr(server, ':') + 1, NULL, 10);
-	return syscall(LL_ADD_RULE, set, LL_NET_PORT, &rule, 0) == 0 ? 0 : -1;
+	switch (reader) {
+	case READ_BY_SESSION:
+		return may_become_other(s);
+	case READ_BY_TLS:
+		return s->tls != TLS_OFF && !c->forked;
+	case READ_BY_AUTH:
+		return may_become_other(s) && s->auth != AUTH_OFF;
+	}
+	return true;
 }
 
 static int
-paths_files(int set, const struct settings *s)
+paths_files(int set, const struct connection *c)
 {
 	struct named_file f = { 0 };
 
-	while (settings_next_file(s, &f))
-		/* These are open already, but smtpd-tls will open them anew. */
-		if ((f.reader == READ_BY_TLS || may_become_other(s)) &&
+	while (settings_next_file(&c->settings, &f))
+		if (is_read(c, f.reader) &&
 		    paths_allow(set, f.path, LL_READ_FILE) == -1)
 			return -1;
-	if (s->auth_file == NULL || !may_become_other(s))
+	if (c->settings.auth_file == NULL ||
+	    !is_read(c, READ_BY_AUTH))
 		return 0;
 	return paths_allow(set, MACHINE_ID, LL_READ_FILE);
 }
@@ -398,38 +482,55 @@ paths_program(int set, const struct settings *s)
 {
 	size_t i;
 
+	if (!may_become_other(s))
+		return 0;
 	if (paths_allow(set, handover_program(), LL_READ_FILE |
 	    LL_EXECUTE) == -1 ||
 	    paths_allow(set, s->file, LL_READ_FILE) == -1)
 		return -1;
-	for (i = 0; i < sizeof(start_files) / sizeof(start_files[0]); i++)
+	for (i = 0; i < nitems(start_files); i++)
 		if (paths_open(set, start_files[i].path, start_files[i].flags,
 		    start_files[i].access) == -1)
 			return -1;
 	return 0;
 }
 
-static int
-paths_rules(int set, int level, const struct settings *s)
-{
-	uint64_t access = LL_SPOOL & levels[level].handled.fs;
+/*
+ * A message is written in tmp/ and gets its name in new/, where nothing is
+ * read, written to, cut short or removed.  (Reading a directory is opening it,
+ * for fsync(2): there is no call that would list it.)
+ */
+static const struct {
+	const char	*name;
+	uint64_t	 access;
+} spool_parts[] = {
+	{ ".", LL_READ_DIR | LL_MAKE_DIR },
+	{ "tmp", LL_WRITE_FILE | LL_MAKE_REG | LL_REMOVE_FILE | LL_REFER },
+	{ "new", LL_MAKE_REG | LL_REFER },
+};
 
-	/* From in here it can't be made. */
-	if (s->spool != NULL && s->exec == NULL)
-		spool_make(s->spool);
-	if (paths_allow(set, s->spool, access) == -1 ||
-	    paths_files(set, s) == -1)
-		return -1;
-	if (levels[level].handled.net != 0 &&
-	    (paths_port(set, s->policy) == -1 ||
-	    paths_port(set, s->policy_end) == -1))
-		return -1;
-	return may_become_other(s) ? paths_program(set, s) : 0;
+/* What is not there could not be made, which is told at the first message. */
+static int
+paths_spool(int set, const struct settings *s)
+{
+	char path[PATH_MAX];
+	size_t i;
+
+	if (s->spool == NULL)
+		return 0;
+	for (i = 0; i < nitems(spool_parts); i++)
+		if (snprintf(path, sizeof(path), "%s/%s", s->spool,
+		    spool_parts[i].name) >= (int)sizeof(path) ||
+		    paths_allow(set, path, spool_parts[i].access) == -1)
+			return -1;
+	return 0;
 }
 
+/* all: not only the spool. */
 static int
-paths_enter(const struct settings *s)
+paths_enter(const struct connection *c, bool all)
 {
+	const struct settings *s = &c->settings;
 	int level = 0, set, version, r = -1;
 
 	if ((version = paths_version()) == 0)
@@ -440,52 +541,70 @@ paths_enter(const struct settings *s)
 	    sizeof(levels[level].handled), 0);
 	if (set == -1)
 		return -1;
-	if (paths_rules(set, level, s) == 0 &&
+	/* From in here it can't be. */
+	if (all && s->spool != NULL)
+		spool_make(s->spool);
+	if (paths_spool(set, s) == 0 && (!all || (paths_files(set, c) == 0 &&
+	    paths_program(set, s) == 0)) &&
 	    syscall(LL_RESTRICT_SELF, set, 0) == 0)
 		r = 0;
 	close(set);
 	return r;
 }
 
-/* Passwords don't go into core files, and no memory becomes code. */
+/*
+ * Passwords don't go into core files, no memory becomes code, and no other
+ * process of this user reads ours.
+ */
 static void
 limits_enter(void)
 {
 	const struct rlimit none = { 0, 0 };
 
 	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
 }
 
-/*
- * Programs must not inherit any of this.  A delivery program has runner.c; with
- * an auth-program there is no sandbox.
- */
+/* The leak check of AddressSanitizer makes a process. */
+static bool
+wanted(const struct settings *s)
+{
+#ifdef __SANITIZE_ADDRESS__
+	(void)s;
+	return false;
+#else
+	return s->sandbox;
+#endif
+}
+
 void
-sandbox_enter(struct connection *c)
+sandbox_enter(struct connection *c, bool again)
 {
 	const struct settings *s = &c->settings;
 	bool paths, filter;
 
-#ifdef __SANITIZE_ADDRESS__
-	return;			/* its leak check makes a process */
-#endif
-	if (!s->sandbox || s->auth_program != NULL)
+	if (!wanted(s))
 		return;
-	if (s->exec != NULL && runner_start(c) == -1) {
-		log_error(errno, "runner", NULL);
-		return;
-	}
 	limits_enter();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		paths = filter = false;
 	else {
-		paths = paths_enter(s) == 0;
-		filter = filter_enter(s, c->forked) == 0;
+		paths = again ? paths_version() != 0 :
+		    paths_enter(c, true) == 0;
+		filter = calls_enter(c) == 0;
 	}
 	if (!paths || !filter)
 		log_event("sandbox", "without", paths ? "seccomp" : filter ?
 		    "landlock" : "landlock seccomp", NULL);
+}
+
+void
+sandbox_narrow(struct connection *c)
+{
+	if (wanted(&c->settings) && paths_version() != 0 &&
+	    paths_enter(c, false) == -1)
+		log_error(errno, "sandbox", "landlock");
 }
 
 int

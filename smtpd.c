@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "filter.h"
+#include "runner.h"
 #include "transaction.h"
 #include "verdict.h"
 
@@ -193,6 +194,7 @@ start_tls(struct connection *c)
 		session_hangup(&c->session);
 		return;
 	}
+	sandbox_narrow(c);
 	/* RFC 3207 section 4.2: nor is anybody logged in any more. */
 	*c->user = *c->method = '\0';
 	log_event("tls", "status", "started", "protocol", c->tls.protocol,
@@ -298,9 +300,28 @@ open_session(struct connection *c)
 	session_init(&c->session, &buffers, &config, &hooks, c);
 }
 
+/* Nothing is read before this.  False: it can't be had, and is the end. */
+static bool
+go_inside(struct connection *c, bool again)
+{
+	if (runner_wanted(&c->settings) && runner_start(c) == -1) {
+		log_error(errno, "runner", NULL);
+		return false;
+	}
+	sandbox_enter(c, again);
+	return true;
+}
+
+static void
+end_at_once(struct connection *c)
+{
+	c->reason = "no runner";
+	session_shutdown(&c->session, "4.3.0", "out of resources");
+}
+
 /*
  * A banner that depends on nothing of the client's goes out first: the sandbox
- * is built while it is on its way.  Nothing is read before that is done.
+ * is built while it is on its way.
  */
 static int
 welcome(struct connection *c)
@@ -310,10 +331,15 @@ welcome(struct connection *c)
 	if (!set->proxy_protocol && set->tls != TLS_IMPLICIT) {
 		open_session(c);
 		flush(&c->session);
-		sandbox_enter(c);
+		if (!go_inside(c, false))
+			end_at_once(c);
 		return 0;
 	}
-	sandbox_enter(c);
+	if (!go_inside(c, false)) {
+		if (set->tls != TLS_IMPLICIT)
+			turn_away("4.3.0", "out of resources");
+		return -1;
+	}
 	if (set->proxy_protocol && proxy_read(c) == -1)
 		return -1;
 	open_session(c);
@@ -352,6 +378,7 @@ begin(struct connection *c)
 	char helo[SESSION_NAME_MAX + 1];
 	int64_t end = 0;
 	int resumed;
+	bool inside;
 
 	resumed = handover_taken(c, &counters, helo, sizeof(helo), &end);
 	if (resumed != 1)
@@ -368,13 +395,14 @@ begin(struct connection *c)
 	filter_start(c);
 	if (auth_module != NULL)
 		auth_module->open(&c->settings);
-	if (resumed) {
-		sandbox_enter(c);
-		session_resume(&c->session, &buffers, &config, &hooks, c, helo,
-		    &counters);
-		return 0;
-	}
-	return welcome(c);
+	if (!resumed)
+		return welcome(c);
+	inside = go_inside(c, true);
+	session_resume(&c->session, &buffers, &config, &hooks, c, helo,
+	    &counters);
+	if (!inside)
+		end_at_once(c);
+	return 0;
 }
 
 /* However it ends, to who started us it is a session that was served. */

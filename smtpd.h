@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server.h"
 #include "session.h"
 #include "strlist.h"
 
@@ -30,6 +31,9 @@ enum auth_mode { AUTH_AUTO, AUTH_OFF, AUTH_OFFER, AUTH_REQUIRE };
 #define MECHANISM_LOGIN		(1u << 4)
 enum log_target { LOGTO_AUTO, LOGTO_STDERR, LOGTO_SYSLOG, LOGTO_OFF };
 
+/* Of servers: which setting names them. */
+enum { POLICY, POLICY_END, SERVER_LISTS };
+
 #define TLS_CERTS_MAX	8
 
 struct settings {
@@ -39,8 +43,7 @@ struct settings {
 	bool		 newline_crlf;
 	bool		 received_private;
 	char		*recipients;
-	char		*policy;
-	char		*policy_end;
+	struct server	 servers[SERVER_LISTS][SERVERS_MAX];
 	bool		 policy_fail_accept;	/* no answer: accept, not 451 */
 	char		*recipient_delimiter;	/* characters; NULL: none */
 	enum tls_mode	 tls;
@@ -235,6 +238,14 @@ bool	keys_there(void);
 void	peer_find(struct connection *);
 struct sockaddr;
 void	peer_set(struct connection *, const struct sockaddr *);
+/*
+ * As text, an IPv4 address in an IPv6 one as an IPv4 address.  False: it is
+ * none of either.
+ */
+bool	peer_text(const struct sockaddr *, char *addr, size_t, char *port,
+	    size_t);
+/* Is it an address as text, with or without a zone? */
+bool	peer_is_address(const char *);
 
 /* handover.c: becoming smtpd-tls, the program with TLS and passwords. */
 
@@ -255,6 +266,13 @@ void	handover_starttls(const struct connection *);
  */
 int	handover_taken(struct connection *, struct session_counters *,
 	    char *helo, size_t, int64_t *end);
+
+/*
+ * kept.c: a descriptor that smtpd-tls is to have from smtpd, by a name in the
+ * environment; and there, that descriptor, or -1.
+ */
+int	kept_set(const char *name, int fd);
+int	kept_get(const char *name);
 
 /* log.c: one event a line, key=value. */
 
@@ -282,7 +300,6 @@ void	log_dialogue(char direction, const char *line, size_t len);
 /* A number as a value, in buf. */
 const char *log_number(char *buf, size_t, uint64_t);
 bool	log_is_debug(void);
-bool	log_is_syslog(void);
 enum log_target log_where(void);	/* never LOGTO_AUTO */
 /* Close what syslog(3) has open, before log_open() once more. */
 void	log_leave(void);
@@ -382,28 +399,15 @@ struct auth_module {
 /* modules-tls.c or modules-none.c: NULL in smtpd, which becomes smtpd-tls for either. */
 extern const struct auth_module *const auth_module;
 
-/* server.c: the connection to a policy server, kept for the session. */
-
-/*
- * The length of the answer, with one of the two line ends that end it; or -1.
- * errno is EALREADY if it was too slow in this transaction already.
- */
-ssize_t	ask(const char *address, const char *question, size_t,
-	    char *answer, size_t, unsigned seconds);
-void	ask_reset(void);		/* the transaction is over */
-bool	ask_valid(const char *address);	/* could ask() use it? */
-int	ask_check(const char *address);	/* can it be reached? */
-
-/*
- * runner.c: a process outside the sandbox that runs the delivery program.  0,
- * or -1 with errno.
- */
-int	runner_start(struct connection *);
-
 /* sandbox.c: what the process gives up. */
 
-/* Before the client's first octet; what can't be had is logged. */
-void	sandbox_enter(struct connection *);
+/*
+ * Before the client's first octet; what can't be had is logged.  again: this is
+ * smtpd-tls, and smtpd has given up its files already.
+ */
+void	sandbox_enter(struct connection *, bool again);
+/* After the handshake: no file is of use any more, but those of the spool. */
+void	sandbox_narrow(struct connection *);
 /* -t: says on standard error what this kernel lacks; 0: it works without. */
 int	sandbox_check(const struct settings *);
 

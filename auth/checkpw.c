@@ -119,12 +119,12 @@ result(const struct process *p)
 
 /* question: a pipe, to become its descriptor 3. */
 static enum auth_result
-run(const struct connection *c, int question)
+run(const struct connection *c, int question, int watch)
 {
 	const int files[] = { PROCESS_NULL, PROCESS_NULL, PROCESS_NULL,
 	    question };
 	const struct process_limits limits = {
-	    (int64_t)c->settings.timeout * 1000, 0, -1 };
+	    (int64_t)c->settings.timeout * 1000, 0, watch };
 	struct environment env;
 	struct process p;
 	int error;
@@ -145,8 +145,8 @@ run(const struct connection *c, int question)
  * there is anybody to read it: no waiting, no SIGPIPE.
  */
 enum auth_result
-checkpw_verify(const struct connection *c, const char *user,
-    const char *password)
+checkpw_run(const struct connection *c, const char *user,
+    const char *password, int watch)
 {
 	enum auth_result r;
 	int question;
@@ -157,7 +157,7 @@ checkpw_verify(const struct connection *c, const char *user,
 		log_error(errno, "auth-program", c->settings.auth_program[0]);
 		return AUTH_BROKEN;
 	}
-	r = run(c, question);
+	r = run(c, question, watch);
 	close(question);
 	return r;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "auth.h"
+#include "runner.h"
 
 static struct {
 	bool		 opened;	/* the file, or an attempt */
@@ -135,7 +136,7 @@ source_verify(const struct connection *c, const char *user,
 	if (s->auth_any)
 		return AUTH_RIGHT;
 	if (s->auth_file == NULL)
-		return checkpw_verify(c, user, password);
+		return runner_check_password(c, user, password);
 	strlcpy(q.user, user, sizeof(q.user));
 	strlcpy(q.password, password, sizeof(q.password));
 	source_ask(&q, &a);

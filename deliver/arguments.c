@@ -27,10 +27,10 @@ static const char *const body_names[] = {
 	[SESSION_BODY_BINARY] = "BINARYMIME"
 };
 
-/* Besides PATH; what the runner lets through. */
+/* What the runner lets through; the first as it is here. */
 static const char *const env_names[] = {
-	"SENDER", "RECIPIENT", "RECIPIENTS", "REMOTE_ADDR", "REMOTE_PORT",
-	"HELO", "PROTOCOL", "AUTH_USER", "TLS_PROTOCOL", "TLS_CIPHER",
+	"PATH", "SENDER", "RECIPIENT", "RECIPIENTS", "REMOTE_ADDR",
+	"REMOTE_PORT", "HELO", "PROTOCOL", "AUTH_USER", "TLS_PROTOCOL", "TLS_CIPHER",
 	"TLS_CLIENT", "SESSION_ID", "MESSAGE_SIZE", "BODY", "SMTPUTF8",
 	"SENDER_AUTH", "MT_PRIORITY", "DSN_RET", "DSN_ENVID",
 	"DSN_NOTIFY", "DSN_ORCPT"
@@ -283,34 +283,38 @@ argv_allowed(char *const *words, char *const *argv, size_t argc)
 	return true;
 }
 
-/* One of ours; PATH as it is here. */
+/* One of ours, for the first time; PATH as it is here. */
 static bool
-env_allowed(const char *variable)
+env_allowed(const char *variable, uint64_t *seen)
 {
 	const char *value = strchr(variable, '=');
+	const size_t n = sizeof(env_names) / sizeof(env_names[0]);
 	size_t i, len;
 
 	if (value == NULL)
 		return false;
 	len = (size_t)(value++ - variable);
-	if (len == 4 && strncmp(variable, "PATH", len) == 0)
-		return strcmp(value, program_search()) == 0;
-	for (i = 0; i < sizeof(env_names) / sizeof(env_names[0]); i++)
+	for (i = 0; i < n; i++)
 		if (strlen(env_names[i]) == len &&
 		    strncmp(variable, env_names[i], len) == 0)
-			return true;
-	return false;
+			break;
+	if (i == n || (*seen & UINT64_C(1) << i) != 0)
+		return false;
+	*seen |= UINT64_C(1) << i;
+	return i > 0 || strcmp(value, program_search()) == 0;
 }
 
 bool
 arguments_allowed(const struct connection *c, char *const *argv, size_t argc,
     char *const *env)
 {
+	uint64_t seen = 0;
+
 	if (c->settings.exec == NULL ||
 	    !argv_allowed(c->settings.exec, argv, argc))
 		return false;
 	for (; *env != NULL; env++)
-		if (!env_allowed(*env))
+		if (!env_allowed(*env, &seen))
 			return false;
 	return true;
 }

@@ -25,6 +25,7 @@
 #include "session/address.h"
 #include "deliver.h"
 #include "process.h"
+#include "runner.h"
 
 #define QMAIL_PERMFAIL	100
 #define QMAIL_TEMPFAIL	111
@@ -88,8 +89,6 @@ exec_create(void)
 	const char *dir = tmp_dir();
 	int error, fd;
 
-	if (runner_active())
-		return runner_create();
 	fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 	if (fd == -1 && (errno == EOPNOTSUPP || errno == EISDIR ||
 	    errno == EINVAL))
@@ -196,12 +195,12 @@ verdict(const struct exec_result *r, const char *recipient)
 }
 
 int
-exec_program(char **argv, char *const *env, int in, unsigned timeout,
-    struct exec_result *result)
+exec_program(char **argv, char *const *env, int in, int watch,
+    unsigned timeout, struct exec_result *result)
 {
 	const int files[] = { in, PROCESS_PIPE, PROCESS_PIPE };
 	const struct process_limits limits = { (int64_t)timeout * 1000,
-	    EXEC_GRACE, -1 };
+	    EXEC_GRACE, watch };
 	struct process p;
 	int error;
 
@@ -222,7 +221,7 @@ static int
 program_create(const struct settings *set)
 {
 	(void)set;
-	return exec_create();
+	return runner_create();
 }
 
 static int
@@ -236,10 +235,7 @@ program_commit(struct connection *c, int fd, uint64_t size,
 
 	if (arguments_make(&a, c, size, recipient,
 	    strings_at(&c->tx.dsn, number)))
-		error = runner_active() ?
-		    runner_run(a.argv, a.env, fd, &result) :
-		    exec_program(a.argv, a.env, fd, c->settings.timeout,
-		    &result);
+		error = runner_run(a.argv, a.env, fd, &result);
 	arguments_free(&a);
 	if (error != 0) {
 		log_error(error, "exec", c->settings.exec[0]);

@@ -9,11 +9,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#include <netinet/in.h>
-#include <arpa/inet.h>
-
 #include <ctype.h>
-#include <err.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +18,8 @@
 
 #include "session/address.h"
 #include "filter.h"
+#include "filter/exchange.h"
+#include "verdict.h"
 
 #define TIME_MAX	100	/* seconds for an answer; Postfix's default */
 #define REQUEST_SIZE	8192
@@ -45,7 +43,7 @@ struct action {
 static struct policy_answer the_answer;
 
 static struct session_verdict question(struct connection *,
-		    const char *address, const struct request *,
+		    const struct server *, const struct request *,
 		    bool header_open);
 static bool	apply(struct connection *, const struct policy_answer *,
 		    bool header_open, const char **fault);
@@ -139,30 +137,23 @@ static void
 build_server(struct request *r, const struct connection *c)
 {
 	union {
-		struct sockaddr		sa;
-		struct sockaddr_in	in;
-		struct sockaddr_in6	in6;
-	} u = { .sa.sa_family = AF_UNSPEC };
-	socklen_t len = sizeof(u);
-	char addr[INET6_ADDRSTRLEN];
-	const void *from = &u.in6.sin6_addr;
+		struct sockaddr		 sa;
+		struct sockaddr_storage	 any;
+	} ours = { .sa.sa_family = AF_UNSPEC };
+	socklen_t len = sizeof(ours);
+	char addr[sizeof(c->server_addr)], port[sizeof(c->server_port)];
 
 	if (c->server_addr[0] != '\0') {
 		add_attribute(r, "server_address", c->server_addr);
 		add_attribute(r, "server_port", c->server_port);
 		return;
 	}
-	if (getsockname(STDIN_FILENO, &u.sa, &len) == -1)
+	if (getsockname(STDIN_FILENO, &ours.sa, &len) == -1 ||
+	    !peer_text(&ours.sa, addr, sizeof(addr), port, sizeof(port)))
 		return;
-	if (u.sa.sa_family == AF_INET)
-		from = &u.in.sin_addr;
-	else if (u.sa.sa_family != AF_INET6)
-		return;
-	if (inet_ntop(u.sa.sa_family, from, addr, sizeof(addr)) == NULL)
-		return;
+	addr[strcspn(addr, "%")] = '\0';
 	add_attribute(r, "server_address", addr);
-	/* The port is at the same place in both. */
-	add_number(r, "server_port", ntohs(u.in.sin_port));
+	add_attribute(r, "server_port", port);
 }
 
 static void
@@ -206,19 +197,34 @@ build_end(struct request *r)
 
 /* The hooks. */
 
+/* One server after the other; the first that refuses ends it. */
+static struct session_verdict
+ask_all(struct connection *c, int list, const struct request *r,
+    bool header_open)
+{
+	const struct server *s = c->settings.servers[list];
+	struct session_verdict v = permitted;
+	size_t i;
+
+	for (i = 0; i < SERVERS_MAX && s[i].text != NULL &&
+	    v.kind == SESSION_ACCEPT; i++)
+		v = question(c, &s[i], r, header_open);
+	return v;
+}
+
 static struct session_verdict
 policy_rcpt(struct connection *c, const struct session_rcpt *rcpt)
 {
 	static struct request r;
 
-	if (c->settings.policy == NULL)
+	if (c->settings.servers[POLICY][0].text == NULL)
 		return permitted;
 	build(&r, c, "RCPT");
 	add_attribute(&r, "recipient", rcpt->path);
 	add_number(&r, "recipient_count", 0);
 	add_number(&r, "size", c->tx.declared);
 	build_end(&r);
-	return question(c, c->settings.policy, &r, true);
+	return ask_all(c, POLICY, &r, true);
 }
 
 static struct session_verdict
@@ -226,7 +232,7 @@ policy_end(struct connection *c, uint64_t size)
 {
 	static struct request r;
 
-	if (c->settings.policy_end == NULL)
+	if (c->settings.servers[POLICY_END][0].text == NULL)
 		return permitted;
 	build(&r, c, "END-OF-MESSAGE");
 	add_attribute(&r, "recipient", c->tx.recipients.count == 1 ?
@@ -234,14 +240,14 @@ policy_end(struct connection *c, uint64_t size)
 	add_number(&r, "recipient_count", c->tx.recipients.count);
 	add_number(&r, "size", size);
 	build_end(&r);
-	return question(c, c->settings.policy_end, &r, false);
+	return ask_all(c, POLICY_END, &r, false);
 }
 
 static void
 policy_reset(struct connection *c)
 {
 	(void)c;
-	ask_reset();
+	exchange_reset();
 }
 
 /* The question and what becomes of the answer. */
@@ -249,37 +255,41 @@ policy_reset(struct connection *c)
 static struct session_verdict
 no_answer(const struct connection *c)
 {
-	static const struct session_verdict later = {
-		SESSION_REFUSE, 451, "4.3.5", "Policy server trouble"
-	};
-
-	return c->settings.policy_fail_accept ? permitted : later;
+	return c->settings.policy_fail_accept ? permitted :
+	    verdict_refuse(451, "4.3.5", "Policy server trouble");
 }
 
-static const struct session_verdict stopping = {
-	SESSION_REFUSE, 451, "4.3.2", "Service is shutting down"
-};
+/*
+ * The question got no answer.  Being stopped is not a failure of the server:
+ * nothing is to be let past it for that.  Nor are the others of a transaction
+ * when one of them had to wait in vain: they come again and are asked about.
+ */
+static struct session_verdict
+unanswered(const struct connection *c, const struct server *s, int error)
+{
+	if (conn_stopped())
+		return verdict_refuse(451, "4.3.2",
+		    "Service is shutting down");
+	if (error == EALREADY)
+		return verdict_refuse(451, "4.3.5", "Policy server trouble");
+	log_error(error, "policy", s->text);
+	return no_answer(c);
+}
 
 /* header_open: there is still time to put lines on top of the message. */
 static struct session_verdict
-question(struct connection *c, const char *address, const struct request *r,
-    bool header_open)
+question(struct connection *c, const struct server *s,
+    const struct request *r, bool header_open)
 {
 	char buf[ANSWER_SIZE];
 	const char *fault;
 	ssize_t len;
 
-	len = ask(address, r->buf, r->len, buf, sizeof(buf) - 1,
+	len = exchange(s, r->buf, r->len, buf, sizeof(buf) - 1,
 	    c->settings.timeout < TIME_MAX ? c->settings.timeout : TIME_MAX);
-	if (len == -1) {
-		/* It did not fail: nothing is to be let past it. */
-		if (conn_stopped())
-			return stopping;
-		if (errno != EALREADY)
-			log_error(errno, "policy", address);
-		return no_answer(c);
-	}
-	policy_parse(buf, len, c->tx.utf8, &the_answer);
+	if (len == -1)
+		return unanswered(c, s, errno);
+	policy_parse(buf, (size_t)len, c->tx.utf8, &the_answer);
 	if (the_answer.note != NULL)
 		log_event("policy", "action", the_answer.note, "text",
 		    the_answer.text, NULL);
@@ -287,7 +297,7 @@ question(struct connection *c, const char *address, const struct request *r,
 		return the_answer.verdict;
 	buf[len] = '\0';
 	buf[strcspn(buf, "\n")] = '\0';
-	log_event("error", "what", "policy", "on", address, "error",
+	log_event("error", "what", "policy", "on", s->text, "error",
 	    fault, "answer", buf, NULL);
 	return no_answer(c);
 }
@@ -460,19 +470,10 @@ policy_parse(const char *s, size_t len, bool utf8, struct policy_answer *a)
 /* -t */
 
 static int
-check_server(const char *name, const char *address)
+policy_check(const struct settings *set)
 {
-	if (address == NULL || ask_check(address) == 0)
-		return 0;
-	warn("%s: %s", name, address);
-	return 1;
-}
-
-static int
-policy_check(const struct settings *settings)
-{
-	return check_server("policy", settings->policy) +
-	    check_server("policy-end", settings->policy_end);
+	return server_check("policy", set->servers[POLICY]) +
+	    server_check("policy-end", set->servers[POLICY_END]);
 }
 
 const struct filter policy_filter = {

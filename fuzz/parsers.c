@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "filter.h"
+#include "runner.h"
 
 #define CHECK(x)	do { if (!(x)) fail(#x, __LINE__); } while (0)
 
@@ -55,6 +56,35 @@ conn_await(int fd, short events, int64_t deadline)
 bool
 conn_stopped(void)
 {
+	abort();
+}
+
+bool
+peer_text(const struct sockaddr *sa, char *addr, size_t size, char *port,
+    size_t port_size)
+{
+	(void)sa, (void)addr, (void)size, (void)port, (void)port_size;
+	abort();
+}
+
+int
+filter_prepend(struct connection *c, const char *line)
+{
+	(void)c, (void)line;
+	abort();
+}
+
+int
+runner_connect(const struct server *s, int64_t ms)
+{
+	(void)s, (void)ms;
+	abort();
+}
+
+int
+server_check(const char *setting, const struct server *s)
+{
+	(void)setting, (void)s;
 	abort();
 }
 

@@ -91,12 +91,10 @@ set_domain(const struct setting *setting, void *at, char *value)
 	return set_string(setting, at, value);
 }
 
-static int
-set_server(const struct setting *setting, void *at, char *value)
+static bool
+is_digits(const char *s)
 {
-	if (*value != '\0' && !ask_valid(value))
-		return -1;
-	return set_string(setting, at, value);
+	return *s != '\0' && s[strspn(s, "0123456789")] == '\0';
 }
 
 static size_t
@@ -146,6 +144,109 @@ dump_words(const struct setting *setting, const void *at)
 	for (i = 0; *words != NULL && (*words)[i] != NULL; i++)
 		printf(" %s", (*words)[i]);
 	putchar('\n');
+}
+
+/* The words again, a blank between them: what makes two programs one. */
+static char *
+join_words(const char *prefix, char *const *words, size_t size)
+{
+	char *text = store_take(size);
+	size_t i;
+
+	if (text == NULL)
+		return NULL;
+	strlcpy(text, prefix, size);
+	for (i = 0; words[i] != NULL; i++) {
+		if (i > 0)
+			strlcat(text, " ", size);
+		strlcat(text, words[i], size);
+	}
+	return text;
+}
+
+static int
+read_program(struct server *s, char *words)
+{
+	size_t size = sizeof("exec:") + strlen(words);
+
+	s->kind = SERVER_EXEC;
+	if (set_words(NULL, &s->words, words) == -1 || s->words == NULL)
+		return -1;
+	s->text = join_words("exec:", s->words, size);
+	return s->text == NULL ? -1 : 0;
+}
+
+/* "HOST:PORT", an IPv6 address in brackets; names are not looked up. */
+static int
+read_place(struct server *s, const char *place)
+{
+	size_t len = strlen(place) + 1;
+	char *host = store_take(len), *colon;
+	const char *error = NULL;
+
+	if (host == NULL)
+		return -1;
+	memcpy(host, place, len);
+	if ((colon = strrchr(host, ':')) == NULL || colon == host ||
+	    !is_digits(colon + 1))
+		return -1;
+	*colon = '\0';
+	s->port = (uint16_t)strtonum(colon + 1, 1, UINT16_MAX, &error);
+	if (host[0] == '[' && colon[-1] == ']') {
+		host++;
+		colon[-1] = '\0';
+	}
+	s->kind = SERVER_INET;
+	s->host = host;
+	return error == NULL && (peer_is_address(host) ||
+	    strcasecmp(host, "localhost") == 0) ? 0 : -1;
+}
+
+static int
+read_server(struct server *s, char *value, bool programs)
+{
+	s->text = value;
+	if (programs && strncmp(value, "exec:", 5) == 0)
+		return read_program(s, value + 5);
+	if (strncmp(value, "inet:", 5) == 0)
+		return read_place(s, value + 5);
+	if (strncmp(value, "unix:", 5) != 0 || value[5] == '\0')
+		return -1;
+	s->kind = SERVER_UNIX;
+	s->path = value + 5;
+	return 0;
+}
+
+static int
+set_servers(const struct setting *setting, void *at, char *value)
+{
+	struct server *list = at, one = { 0 };
+	size_t i;
+
+	if (*value == '\0') {
+		memset(list, 0, SERVERS_MAX * sizeof(*list));
+		return 0;
+	}
+	if (read_server(&one, value, setting->type == DECIDERS) == -1)
+		return -1;
+	for (i = 0; i < SERVERS_MAX; i++)
+		if (list[i].text == NULL) {
+			list[i] = one;
+			return 0;
+		}
+	return -1;
+}
+
+static void
+dump_servers(const struct setting *setting, const void *at)
+{
+	const struct server *list = at;
+	size_t i;
+
+	if (list[0].text == NULL)
+		printf("%s =\n", setting->name);
+	for (i = 0; i < SERVERS_MAX && list[i].text != NULL; i++)
+		printf("%s = %s\n", setting->name, list[i].text);
 }
 
 static int
@@ -244,12 +345,6 @@ dump_enum(const struct setting *setting, const void *at)
 
 	memcpy(&u, at, sizeof(u));
 	printf("%s = %s\n", setting->name, setting->words[u]);
-}
-
-static bool
-is_digits(const char *s)
-{
-	return *s != '\0' && s[strspn(s, "0123456789")] == '\0';
 }
 
 /* The bit of a word in any case; 0: there is none. */
@@ -414,8 +509,11 @@ static const struct {
 	[STRING] =	{ set_string, dump_string, "a value" },
 	[DOMAIN] =	{ set_domain, dump_string, "a domain name" },
 	[FILENAME] =	{ set_string, dump_string, "a file" },
-	[SERVER] =	{ set_server, dump_string,
-			    "unix:PATH or inet:ADDRESS:PORT" },
+	[SERVERS] =	{ set_servers, dump_servers,
+			    "unix:PATH or inet:ADDRESS:PORT, at most 8 times" },
+	[DECIDERS] =	{ set_servers, dump_servers, "unix:PATH, "
+			    "inet:ADDRESS:PORT or exec:PROGRAM, at most 8 "
+			    "times" },
 	[WORDS] =	{ set_words, dump_words,
 			    "a program and its arguments" },
 	[PREFIXES] =	{ set_prefixes, dump_words,
@@ -430,7 +528,7 @@ static const struct {
 			    "a number of bytes, or of K, M or G" },
 	[KEYWORDS] =	{ set_keywords, dump_keywords, "EHLO keywords of" },
 };
-_Static_assert(TLS_CERTS_MAX == 8, "the text for FILENAMES says 8");
+_Static_assert(TLS_CERTS_MAX == 8 && SERVERS_MAX == 8, "the texts say 8");
 _Static_assert(sizeof(enum tls_mode) == sizeof(unsigned) &&
     sizeof(enum auth_mode) == sizeof(unsigned) &&
     sizeof(enum log_target) == sizeof(unsigned), "ENUM is an unsigned");
@@ -453,7 +551,8 @@ value_clear(const struct setting *setting, struct settings *s)
 bool
 value_is_list(const struct setting *setting)
 {
-	return setting->type == FILENAMES;
+	return setting->type == FILENAMES || setting->type == SERVERS ||
+	    setting->type == DECIDERS;
 }
 
 void

@@ -14,7 +14,8 @@ enum type {
 	STRING,			/* [char *] */
 	DOMAIN,			/* [char *] */
 	FILENAME,		/* [char *] */
-	SERVER,			/* [char *] */
+	SERVERS,		/* [struct server[SERVERS_MAX]] one a line */
+	DECIDERS,		/* the same, programs too */
 	WORDS,			/* [char **] ended by NULL; NULL: none */
 	PREFIXES,		/* [char **] */
 	FILENAMES,		/* [char *[TLS_CERTS_MAX]] one a line */

@@ -2,16 +2,19 @@
  * attack.c - what an attacker would try who made the parser run their code.
  *
  * Linked into a whole smtpd in front of session_input(): the program behaves
- * as ever, but a line "ATTACK PORT FILE DIR" makes each attempt below from
+ * as ever, but a line "ATTACK PORT FILE DIR MESSAGE" makes each attempt below from
  * where the parser is, and says what came of it: "name: done", or the reason
  * for which it failed.  PORT listens on 127.0.0.1, FILE may be read and DIR
- * written to by the user, and neither is the server's business.
+ * written to by the user, and neither is the server's business; MESSAGE is in
+ * the spool, stored by another session.
  */
 #define _GNU_SOURCE
 
 #include <sys/types.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -28,7 +31,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "deliver.h"
+#include "runner.h"
 
 size_t	__real_session_input(struct session *, const char *, size_t);
 size_t	__wrap_session_input(struct session *, const char *, size_t);
@@ -37,6 +40,7 @@ static struct {
 	int		 port;
 	char		 file[256];
 	char		 dir[256];
+	char		 message[256];
 	char		 made[300];	/* a name in dir */
 } target;
 
@@ -152,6 +156,30 @@ truncate_outside(void)
 }
 
 static int
+read_message(void)
+{
+	return open(target.message, O_RDONLY);
+}
+
+static int
+write_message(void)
+{
+	return open(target.message, O_WRONLY);
+}
+
+static int
+truncate_message(void)
+{
+	return open(target.message, O_WRONLY | O_TRUNC);
+}
+
+static int
+remove_message(void)
+{
+	return unlink(target.message);
+}
+
+static int
 connect_tcp(void)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET };
@@ -188,6 +216,38 @@ static int
 socket_netlink(void)
 {
 	return socket(AF_NETLINK, SOCK_RAW, 0);
+}
+
+/* With no descriptor to do it to: what counts is that the kernel would. */
+static int
+reached(long r)
+{
+	return r == -1 && errno == ENOSYS ? -1 : 0;
+}
+
+static int
+send_to_address(void)
+{
+	const struct sockaddr_in to = { .sin_family = AF_INET };
+
+	return reached(sendto(-1, "", 0, MSG_FASTOPEN,
+	    (const struct sockaddr *)&to, sizeof(to)));
+}
+
+static int
+send_message(void)
+{
+	const struct msghdr nothing = { .msg_iovlen = 0 };
+
+	return reached(sendmsg(-1, &nothing, 0));
+}
+
+static int
+make_pair(void)
+{
+	int ends[2];
+
+	return socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
 }
 
 /* The child has nothing to do but to be. */
@@ -260,6 +320,39 @@ descriptor_of_parent(void)
 }
 
 static int
+limit_parent(void)
+{
+	struct rlimit limit;
+
+	return prlimit(getppid(), RLIMIT_NOFILE, NULL, &limit);
+}
+
+static int
+own_signals(void)
+{
+	return fcntl(STDIN_FILENO, F_SETOWN, getppid());
+}
+
+static int
+choose_signal(void)
+{
+	return fcntl(STDIN_FILENO, F_SETSIG, SIGKILL);
+}
+
+static int
+signal_on_input(void)
+{
+	return fcntl(STDIN_FILENO, F_SETFL, O_ASYNC);
+}
+
+static int
+be_traced(void)
+{
+	return prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY) == -1 &&
+	    errno == ENOSYS ? -1 : 0;
+}
+
+static int
 new_namespace(void)
 {
 	return unshare(CLONE_NEWUTS);
@@ -325,10 +418,10 @@ code_from_data(void)
 
 /* The runner is asked for what the settings don't say. */
 static int
-forge(char *program, char *variable)
+forge(char *program, char *variable, char *another)
 {
 	char *const argv[] = { program, NULL };
-	char *const env[] = { variable, NULL };
+	char *const env[] = { variable, another, NULL };
 	struct exec_result result;
 	int fd = runner_create();
 
@@ -341,7 +434,7 @@ other_program(void)
 {
 	static char program[] = "/bin/false", variable[] = "BODY=";
 
-	return forge(program, variable);
+	return forge(program, variable, NULL);
 }
 
 static int
@@ -349,7 +442,35 @@ other_variable(void)
 {
 	static char program[] = "/bin/true", variable[] = "LD_PRELOAD=x";
 
-	return forge(program, variable);
+	return forge(program, variable, NULL);
+}
+
+static int
+other_twice(void)
+{
+	static char program[] = "/bin/true", one[] = "BODY=", two[] = "BODY=x";
+
+	return forge(program, one, two);
+}
+
+static int
+other_server(void)
+{
+	static char text[] = "unix:/run/other";
+	const struct server s = { .text = text };
+
+	return runner_connect(&s, 0);
+}
+
+/* What nothing of the settings names is asked of nobody. */
+static int
+other_password(void)
+{
+	static struct connection c = { .addr = "local" };
+
+	errno = EPERM;
+	return runner_check_password(&c, "user", "password") == AUTH_BROKEN ?
+	    -1 : 0;
 }
 
 static const struct {
@@ -362,14 +483,20 @@ static const struct {
 	TRY(unnamed_outside), TRY(link_outside), TRY(symlink_outside),
 	TRY(mkdir_outside), TRY(fifo_outside), TRY(mode_outside),
 	TRY(mode_by_path), TRY(mode_of_own),
-	TRY(truncate_outside), TRY(connect_tcp), TRY(listen_tcp),
+	TRY(truncate_outside), TRY(read_message), TRY(write_message),
+	TRY(connect_tcp), TRY(listen_tcp), TRY(send_to_address),
+	TRY(send_message), TRY(make_pair),
 	TRY(socket_udp), TRY(socket_unix), TRY(socket_netlink),
 	TRY(make_process), TRY(make_thread), TRY(run_unnamed),
 	TRY(trace_parent), TRY(read_parent), TRY(signal_parent),
-	TRY(descriptor_of_parent), TRY(become_root), TRY(change_root),
+	TRY(descriptor_of_parent), TRY(limit_parent), TRY(own_signals),
+	TRY(choose_signal), TRY(signal_on_input), TRY(be_traced),
+	TRY(become_root), TRY(change_root),
 	TRY(new_namespace), TRY(load_bpf), TRY(make_ring), TRY(use_keys),
 	TRY(raise_limit), TRY(type_at_terminal), TRY(code_from_data),
-	TRY(other_program), TRY(other_variable),
+	TRY(other_program), TRY(other_variable), TRY(other_twice),
+	TRY(other_server), TRY(other_password),
+	TRY(truncate_message), TRY(remove_message),
 	TRY(rename_outside), TRY(remove_outside), TRY(run_shell),
 };
 
@@ -390,7 +517,7 @@ attack(void)
 	snprintf(target.made, sizeof(target.made), "%s/made", target.dir);
 	for (i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
 		if (strncmp(attempts[i].name, "other", 5) == 0 &&
-		    !runner_active())
+		    runner_socket() == -1)
 			continue;
 		tell(attempts[i].name, attempts[i].try() == -1 ?
 		    strerror(errno) : "done");
@@ -416,14 +543,14 @@ attack_i386(void)
 size_t
 __wrap_session_input(struct session *s, const char *p, size_t n)
 {
-	char line[600];
+	char line[1000];
 
 	if (n >= sizeof(line) || n < 6 || memcmp(p, "ATTACK", 6) != 0)
 		return __real_session_input(s, p, n);
 	memcpy(line, p, n);
 	line[n] = '\0';
-	if (sscanf(line, "ATTACK %d %255s %255s", &target.port, target.file,
-	    target.dir) == 3)
+	if (sscanf(line, "ATTACK %d %255s %255s %255s", &target.port,
+	    target.file, target.dir, target.message) == 4)
 		attack();
 	attack_i386();
 	return n;

@@ -74,7 +74,9 @@ setup() {
 
 @test "auth-program: SIGTERM does not wait for it" {
 	SECONDS=0
-	checker 'kill -TERM $PPID; exec sleep 100'
+	# The session is the parent of its runner.
+	checker 'read -r _ _ _ session _ </proc/$PPID/stat
+	kill -TERM $session; exec sleep 100'
 	talk -- "$SMTPD" -o hostname=mx.test -o spool="$SPOOL" \
 	    -o auth-cleartext=yes -o auth-program="$CHECKER" <<-END
 	< 220

@@ -608,5 +608,5 @@ refused() {
 	    -o policy-end=unix:"$BATS_TEST_TMPDIR/nobody"
 	said policy-end
 	run ! "$SMTPD" -t -o spool="$SPOOL" -o policy=inet:some.host.test:25
-	said 'policy: want unix:PATH or inet:ADDRESS:PORT'
+	said 'policy: want unix:PATH, inet:ADDRESS:PORT or exec:PROGRAM'
 }

@@ -255,13 +255,13 @@ for m in mailbox.Maildir(sys.argv[1]): print(m["Return-Path"], m["Subject"])' \
 }
 
 # Two messages: the first fails in the way given, with this code and in the log
-# this text; the second is kept.
+# this text; the second is kept.  Then more arguments.
 fails() {
 	local code=$1 text=$2
 
 	mkdir -p "$SPOOL"/{tmp,new,cur}
 	failing "$3"
-	smtp -o spool="$SPOOL" < <(to first@mx.test | sed '$d'
+	smtp -o spool="$SPOOL" "${@:4}" < <(to first@mx.test | sed '$d'
 	    to second@mx.test | sed 1d)
 	replies 220 250 250 250 354 "$code" 250 250 354 250 221
 	logged "$text"
@@ -278,7 +278,7 @@ fails() {
 }
 
 @test "fsync of the directory fails" {
-	fails 451 'Input/output error' fsync:EIO:2
+	fails 451 'Input/output error' fsync:EIO:2 -o sandbox=no
 }
 
 @test "a write fails" {
@@ -310,7 +310,16 @@ fails() {
 }
 
 @test "fsync of the directory fails, where names are needed" {
-	fails 451 'Input/output error' unnamed:EOPNOTSUPP:0,fsync:EIO:2
+	fails 451 'Input/output error' unnamed:EOPNOTSUPP:0,fsync:EIO:2 -o sandbox=no
+}
+
+@test "in the sandbox nothing is taken out of new/: 451, and it is there" {
+	mkdir -p "$SPOOL"/{tmp,new,cur}
+	failing fsync:EIO:2
+	[[ $SMTPD != */asan/* && $REAL != */asan/* ]] || return 0
+	deliver -o spool="$SPOOL"
+	replies 220 250 250 250 354 451 221
+	messages 1
 }
 
 # refused RULES CODE TEXT: the file can't be made, so DATA is refused.

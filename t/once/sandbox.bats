@@ -2,18 +2,20 @@
 # holds the programs with t/attack.c in front of the parser.
 load ../lib
 
-ATTEMPTS=39
+ATTEMPTS=51
 
 setup() {
 	test_setup
 	ATTACK=$ROOT/build/attack/smtpd
 	echo secret >"$BATS_TEST_TMPDIR/file"
-	mkdir "$BATS_TEST_TMPDIR/dir"
+	mkdir -p "$BATS_TEST_TMPDIR/dir" "$SPOOL"/{tmp,new,cur}
+	echo secret >"$SPOOL/new/message"
 	background "$PYTHON" -c 'import signal, socket
 s = socket.create_server(("127.0.0.1", 0))
 signal.pause()'
 	wait_for listening $!
 	LINE="ATTACK $PORT $BATS_TEST_TMPDIR/file $BATS_TEST_TMPDIR/dir"
+	LINE+=" $SPOOL/new/message"
 }
 
 # attack [ARGUMENT ...]: $output has one line for each attempt.
@@ -29,6 +31,7 @@ done_by() {
 nothing_done() {
 	[[ $(done_by) == 0 ]] || fail "the sandbox has holes" || return
 	[[ $(<"$BATS_TEST_TMPDIR/file") == secret ]] &&
+		[[ $(<"$SPOOL/new/message") == secret ]] &&
 		[[ -z $(ls -A "$BATS_TEST_TMPDIR/dir") ]]
 }
 
@@ -51,11 +54,12 @@ nothing_done() {
 	nothing_done
 }
 
-@test "inside TLS the attacker gets nowhere either" {
+@test "inside TLS the attacker gets nowhere either, nor at the key" {
 	certs
+	cp "$CERTS/ec.key" "$BATS_TEST_TMPDIR/file"
 	SMTPD=$ATTACK talk -- "$ATTACK" -o hostname=mx.test \
 	    -o "spool=$SPOOL" -o "tls-cert=$CERTS/ec.pem" \
-	    -o "tls-key=$CERTS/ec.key" <<-EOF
+	    -o "tls-key=$BATS_TEST_TMPDIR/file" <<-EOF
 		< 220
 		> EHLO client.test
 		< 250
@@ -69,15 +73,14 @@ nothing_done() {
 	EOF
 	output=$(grep -a '^[a-z_]*: ' "$LOG")
 	(($(wc -l <<<"$output") == ATTEMPTS)) || fail "cut short"
-	nothing_done
+	(($(done_by) == 0)) || fail "the sandbox has holes"
 }
 
 @test "with a delivery program: only that, by another process" {
-	ATTEMPTS=41
+	ATTEMPTS=56
 	attack -o exec=/bin/true
 	nothing_done
-	[[ $output == *'other_program: Operation not permitted'* ]]
-	[[ $output == *'other_variable: Operation not permitted'* ]]
+	(($(grep -c '^other_.*: Operation not permitted' <<<"$output") == 5))
 }
 
 # program: the script on standard input, for exec; prints its path.
@@ -227,21 +230,38 @@ end_runner() {
 	done
 }
 
-@test "a policy server on TCP may be asked, on its port alone" {
-	attack -o "spool=$SPOOL" -o "policy=inet:127.0.0.1:1"
-	[[ $output == *'connect_tcp: Permission denied'* ]]
-	[[ $output == *'socket_udp: Function not implemented'* ]]
+@test "policy servers bring no socket, of their family neither" {
+	ATTEMPTS=56
+	attack -o "spool=$SPOOL" -o "policy=inet:127.0.0.1:$PORT" \
+	    -o policy=unix:/run/x -o policy-end=exec:/bin/true
+	nothing_done
 	[[ $output == *'socket_unix: Function not implemented'* ]]
-	[[ $output == *'listen_tcp: Function not implemented'* ]]
-	attack -o "spool=$SPOOL" -o "policy=inet:127.0.0.1:$PORT"
-	[[ $output == *'connect_tcp: done'* ]]
+	[[ $output == *'connect_tcp: Function not implemented'* ]]
 }
 
-@test "a policy server on a UNIX socket brings no other family" {
-	attack -o "spool=$SPOOL" -o "policy=unix:/nonexistent"
-	[[ $output == *'socket_unix: done'* ]]
-	[[ $output == *'connect_tcp: Function not implemented'* ]]
-	(($(done_by) == 1))
+@test "nor does syslog, before TLS and inside" {
+	certs
+	attack -o "spool=$SPOOL" -o log=syslog -o "tls-cert=$CERTS/ec.pem" \
+	    -o "tls-key=$CERTS/ec.key"
+	nothing_done
+}
+
+@test "with an auth-program there is a sandbox as well" {
+	ATTEMPTS=56
+	attack -o "spool=$SPOOL" -o auth-program=/bin/true
+	(($(done_by) == 1)) || fail "the sandbox has holes"
+	[[ $output == *'other_password: done'* ]]
+}
+
+@test "keys and passwords are out of reach where nothing uses them" {
+	certs
+	LINE=${LINE/$BATS_TEST_TMPDIR\/file/$BATS_TEST_TMPDIR/key}
+	for one in tls-cert tls-ticket-key auth-file; do
+		cp "$CERTS/ec.key" "$BATS_TEST_TMPDIR/key"
+		attack -o "spool=$SPOOL" -o tls=off -o auth=off \
+		    -o "$one=$BATS_TEST_TMPDIR/key"
+		[[ $output == *'read_file: Permission denied'* ]]
+	done
 }
 
 @test "system calls by another machine's numbers end the process" {
@@ -253,6 +273,7 @@ end_runner() {
 }
 
 @test "a spool that is missing is made before it can't be" {
+	rm -r "$SPOOL"
 	smtp -o "spool=$SPOOL" <<-'EOF'
 		HELO client.test
 		MAIL FROM:<a@client.test>

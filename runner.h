@@ -1,0 +1,45 @@
+/*
+ * runner.h - the one process outside the sandbox, which does for a session what
+ * the session itself may not: make the file of a message for a program, run the
+ * delivery program or the password checker, connect to a filter or start it.
+ *
+ * What it is asked for is compared with the settings.  The functions with a
+ * result wait for it as long as the settings allow; a runner that does not
+ * answer is given up, and with it all that is still to come: EPIPE.
+ */
+#ifndef RUNNER_H
+#define RUNNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "auth.h"
+#include "deliver.h"
+#include "server.h"
+#include "smtpd.h"
+
+/* Do these settings need one? */
+bool	runner_wanted(const struct settings *);
+/*
+ * Before the sandbox closes; smtpd-tls finds the one that smtpd had.  0, or -1
+ * with errno.
+ */
+int	runner_start(struct connection *);
+/* Our end of the socket to it, or -1. */
+int	runner_socket(void);
+
+/* A file without a name, or -1 with errno, logged. */
+int	runner_create(void);
+/* Run the delivery program with in as its standard input: 0 or an errno. */
+int	runner_run(char *const *argv, char *const *env, int in,
+	    struct exec_result *);
+/* Is it this one's password?  auth-program is asked. */
+enum auth_result runner_check_password(const struct connection *,
+	    const char *user, const char *password);
+/*
+ * A stream to a server of the settings, or to a program of theirs, which is
+ * started; one that runs already in its place is ended.  -1 with errno.
+ */
+int	runner_connect(const struct server *, int64_t ms);
+
+#endif

@@ -1,0 +1,184 @@
+/*
+ * server.c - a connection to a filter: a UNIX socket, or TCP to an address.
+ *
+ * Names are not looked up: that has no deadline, and no answer that could be
+ * relied on.
+ */
+#define _GNU_SOURCE	/* POLLRDHUP */
+
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+#include <netinet/in.h>
+#include <arpa/inet.h>
+
+#include <err.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "server.h"
+#include "smtpd.h"
+
+#define CHECK_TIME	5000	/* ms for a connection of -t */
+#define TICK		50	/* ms, between attempts to connect */
+
+struct endpoint {
+	union {
+		struct sockaddr		sa;
+		struct sockaddr_un	un;
+		struct sockaddr_in	in;
+		struct sockaddr_in6	in6;
+	} u;
+	socklen_t	 len;
+};
+
+static int
+endpoint_unix(const char *path, struct endpoint *e)
+{
+	memset(e, 0, sizeof(*e));
+	e->u.un.sun_family = AF_UNIX;
+	e->len = sizeof(e->u.un);
+	if (strlcpy(e->u.un.sun_path, path, sizeof(e->u.un.sun_path)) <
+	    sizeof(e->u.un.sun_path))
+		return 1;
+	errno = ENAMETOOLONG;
+	return -1;
+}
+
+static bool
+endpoint_inet(const char *host, in_port_t port, struct endpoint *e)
+{
+	memset(e, 0, sizeof(*e));
+	if (inet_pton(AF_INET, host, &e->u.in.sin_addr) == 1) {
+		e->u.in.sin_family = AF_INET;
+		e->u.in.sin_port = htons(port);
+		e->len = sizeof(e->u.in);
+		return true;
+	}
+	if (inet_pton(AF_INET6, host, &e->u.in6.sin6_addr) == 1) {
+		e->u.in6.sin6_family = AF_INET6;
+		e->u.in6.sin6_port = htons(port);
+		e->len = sizeof(e->u.in6);
+		return true;
+	}
+	errno = EINVAL;
+	return false;
+}
+
+/* The places to try: one, or with localhost two; -1: no such address. */
+static int
+endpoints(const struct server *s, struct endpoint e[2])
+{
+	if (s->kind == SERVER_UNIX)
+		return endpoint_unix(s->path, e);
+	if (strcasecmp(s->host, "localhost") == 0)
+		return endpoint_inet("127.0.0.1", s->port, &e[0]) &&
+		    endpoint_inet("::1", s->port, &e[1]) ? 2 : -1;
+	return endpoint_inet(s->host, s->port, e) ? 1 : -1;
+}
+
+/* 0, or -1 with errno: the deadline, SIGTERM, or nobody waits any more. */
+static int
+await(int fd, short events, int watch, int64_t deadline)
+{
+	struct pollfd p[] = {
+		{ .fd = fd, .events = events },
+		{ .fd = watch, .events = POLLRDHUP },
+		{ .fd = conn_signals(), .events = POLLIN },
+	};
+	int64_t left = deadline - conn_now();
+	int n;
+
+	do {
+		n = poll(p, sizeof(p) / sizeof(p[0]),
+		    left > 0 ? (int)left : 0);
+	} while (n == -1 && errno == EINTR);
+	if (n == -1 || p[0].revents != 0)
+		return n == -1 ? -1 : 0;
+	errno = n == 0 ? ETIMEDOUT : EINTR;
+	return -1;
+}
+
+/*
+ * connect(2) said no.  A local server with a full backlog can only be tried
+ * again (EAGAIN); a TCP connection is waited for.
+ */
+static int
+await_connection(int fd, int watch, int64_t deadline)
+{
+	int64_t again = conn_now() + TICK;
+
+	if (errno == EINPROGRESS || errno == EALREADY)
+		return await(fd, POLLOUT, watch, deadline);
+	if (errno != EAGAIN)
+		return -1;
+	if (await(-1, 0, watch, again < deadline ? again : deadline) == -1 &&
+	    (errno != ETIMEDOUT || conn_now() >= deadline))
+		return -1;
+	return 0;
+}
+
+/* A second connect(2) reports how the attempt ended. */
+static int
+connect_to(const struct endpoint *e, int watch, int64_t deadline)
+{
+	int fd, error;
+
+	fd = socket(e->u.sa.sa_family,
+	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return -1;
+	while (connect(fd, &e->u.sa, e->len) == -1 && errno != EISCONN) {
+		if (await_connection(fd, watch, deadline) == 0)
+			continue;
+		error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}
+
+int
+server_connect(const struct server *s, int watch, int64_t deadline)
+{
+	struct endpoint e[2];
+	int fd = -1, i, n;
+
+	if ((n = endpoints(s, e)) == -1)
+		return -1;
+	for (i = 0; i < n && fd == -1; i++)
+		fd = connect_to(&e[i], watch, deadline);
+	return fd;
+}
+
+static int
+check_one(const char *setting, const struct server *s)
+{
+	int fd;
+
+	if (s->kind == SERVER_EXEC)
+		return check_command(setting, s->words);
+	fd = server_connect(s, -1, conn_now() + CHECK_TIME);
+	if (fd == -1) {
+		warn("%s: %s", setting, s->text);
+		return 1;
+	}
+	close(fd);
+	return 0;
+}
+
+int
+server_check(const char *setting, const struct server *s)
+{
+	int wrong = 0;
+	size_t i;
+
+	for (i = 0; i < SERVERS_MAX && s[i].text != NULL; i++)
+		wrong += check_one(setting, &s[i]);
+	return wrong;
+}

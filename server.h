@@ -1,0 +1,34 @@
+/*
+ * server.h - where a filter is reached: its address in the settings.
+ */
+#ifndef SERVER_H
+#define SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SERVERS_MAX	8	/* of one setting */
+
+enum server_kind { SERVER_UNIX, SERVER_INET, SERVER_EXEC };
+
+struct server {
+	enum server_kind kind;
+	char		*text;		/* as it is in the settings; NULL: none */
+	char		*path;		/* unix: */
+	char		*host;		/* inet:, without brackets */
+	uint16_t	 port;
+	char		**words;	/* exec:, NULL at the end */
+};
+
+/*
+ * A stream to a server that is none of our programs: its descriptor, or -1 with
+ * errno, of which ETIMEDOUT is the deadline, EINTR SIGTERM.  It is also over
+ * when watch hangs up, unless that is -1.
+ */
+int	server_connect(const struct server *, int watch, int64_t deadline);
+/*
+ * -t: what is wrong with those of a setting, on standard error; count of it.
+ */
+int	server_check(const char *setting, const struct server *);
+
+#endif

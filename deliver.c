@@ -39,6 +39,10 @@ static struct {
 	enum state	 state;
 	bool		 ready;		/* this is not the first message */
 	bool		 each;		/* a commit for each recipient */
+	bool		 body;		/* what it begins with is known; */
+	char		 first[TRACE_FIRST];	/* before that it is here */
+	size_t		 first_len;
+	const char	*line_end;	/* of our own lines */
 	struct message	 message;
 	uint64_t	 top_size;	/* of our own lines in it */
 	struct session_verdict verdict;
@@ -127,21 +131,60 @@ put(void *arg, const char *p, size_t len)
 	m->len += len;
 }
 
-/* A BINARYMIME message keeps its line ends: ours are to match. */
+/*
+ * Is the envelope written on top?  For a program that gets a message for all of
+ * them, which may relay it, that would tell each who else got it, Bcc included.
+ */
+static bool
+has_envelope(const struct settings *set)
+{
+	if (set->envelope == ENVELOPE_AUTO)
+		return delivery.each || delivery.target == &spool_target;
+	return set->envelope == ENVELOPE_YES;
+}
+
 static void
 put_top(struct message *m, struct connection *c, unsigned first,
     unsigned count)
 {
-	struct output o = { .write = put, .arg = m };
+	struct output o = { .write = put, .arg = m,
+	    .line_end = delivery.line_end };
 
-	o.line_end = c->settings.newline_crlf ||
-	    c->tx.body == SESSION_BODY_BINARY ? "\r\n" : "\n";
-	trace_write(&o, c, first, count);
+	if (has_envelope(&c->settings))
+		trace_envelope(&o, c, first, count);
+	trace_received(&o, c, count == 1 ?
+	    strings_at(&c->tx.recipients, first) : NULL);
+}
+
+/* What begins with text must not go on with our last line. */
+static void
+start_body(enum trace_first what)
+{
+	struct message *m = &delivery.message;
+
+	if (what == TRACE_TEXT)
+		put(m, delivery.line_end, strlen(delivery.line_end));
+	put(m, delivery.first, delivery.first_len);
+	delivery.body = true;
 }
 
 void
 deliver_body(const char *p, size_t len)
 {
+	size_t n = sizeof(delivery.first) - delivery.first_len;
+	enum trace_first what;
+
+	if (!delivery.body) {
+		n = len < n ? len : n;
+		memcpy(delivery.first + delivery.first_len, p, n);
+		delivery.first_len += n;
+		what = trace_first(delivery.first, delivery.first_len);
+		if (what == TRACE_MORE)
+			return;
+		start_body(what);
+		p += n;
+		len -= n;
+	}
 	put(&delivery.message, p, len);
 }
 
@@ -186,6 +229,11 @@ deliver_start(struct connection *c)
 		return failed(errno);
 	delivery.state = WRITING;
 	delivery.each = delivery.target->each(set);
+	delivery.body = false;
+	delivery.first_len = 0;
+	/* A BINARYMIME message keeps its line ends: ours are to match. */
+	delivery.line_end = set->newline_crlf ||
+	    c->tx.body == SESSION_BODY_BINARY ? "\r\n" : "\n";
 	put_top(&delivery.message, c, 0,
 	    delivery.each ? 1 : c->tx.recipients.count);
 	delivery.top_size = delivery.message.size;
@@ -300,6 +348,8 @@ finish_writing(void)
 {
 	struct message *m = &delivery.message;
 
+	if (delivery.first_len > 0 && !delivery.body)
+		start_body(TRACE_TEXT);
 	write_buffer(m);
 	delivery.state = WRITTEN;
 	if (m->error == 0)

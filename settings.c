@@ -27,6 +27,10 @@
 static const char *const no_yes[] = { "no", "yes", NULL };
 static const char *const newlines[] = { "lf", "crlf", NULL };
 static const char *const traces[] = { "full", "private", NULL };
+static const char *const envelopes[] = {
+	[ENVELOPE_AUTO] = "auto", [ENVELOPE_YES] = "yes",
+	[ENVELOPE_NO] = "no", NULL
+};
 static const char *const failures[] = { "defer", "accept", NULL };
 static const char *const protocols[] = { "smtp", "lmtp", NULL };
 static const char *const levels[] = { "info", "debug", NULL };
@@ -63,7 +67,9 @@ static const struct setting settings[] = {
 	TEXT("spool", STRING, spool),
 	TEXT("exec", WORDS, exec),
 	CHOICE("newline", BOOL, newline_crlf, newlines, "lf"),
+	CHOICE("envelope-lines", ENUM, envelope, envelopes, "auto"),
 	CHOICE("received", BOOL, received_private, traces, "full"),
+	CHOICE("received-user", BOOL, received_user, no_yes, "no"),
 	FILES("recipients", FILENAME, recipients, READ_BY_SESSION),
 	TEXT("recipient-delimiter", STRING, recipient_delimiter),
 	TEXT("policy", DECIDERS, servers[POLICY]),

@@ -29,6 +29,7 @@ enum auth_mode { AUTH_AUTO, AUTH_OFF, AUTH_OFFER, AUTH_REQUIRE };
 #define MECHANISM_SCRAM		(1u << 2)
 #define MECHANISM_PLAIN		(1u << 3)
 #define MECHANISM_LOGIN		(1u << 4)
+enum envelope_mode { ENVELOPE_AUTO, ENVELOPE_YES, ENVELOPE_NO };
 enum log_target { LOGTO_AUTO, LOGTO_STDERR, LOGTO_SYSLOG, LOGTO_OFF };
 
 /* Of servers: which setting names them. */
@@ -41,7 +42,9 @@ struct settings {
 	char		*spool;
 	char		**exec;		/* words, NULL at the end; NULL: none */
 	bool		 newline_crlf;
+	enum envelope_mode envelope;
 	bool		 received_private;
+	bool		 received_user;
 	char		*recipients;
 	struct server	 servers[SERVER_LISTS][SERVERS_MAX];
 	bool		 policy_fail_accept;	/* no answer: accept, not 451 */

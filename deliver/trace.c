@@ -146,6 +146,32 @@ put_tls(struct output *o, const struct connection *c)
 	clause(o, "client ", client, ")");
 }
 
+/*
+ * Who logged in.  No line of ours has an octet that the message could not have,
+ * as it was announced.
+ */
+static void
+copy_user(char *p, size_t size, const struct connection *c)
+{
+	strlcpy(p, c->user, size);
+	for (; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f ||
+		    ((unsigned char)*p > 0x7f && !c->tx.utf8))
+			*p = '?';
+}
+
+/* In the form that others write and read. */
+static void
+put_user(struct output *o, const struct connection *c)
+{
+	char user[sizeof(c->user)], quoted[2 * sizeof(c->user)];
+
+	copy_user(user, sizeof(user), c);
+	quote_comment(quoted, sizeof(quoted), user);
+	fold(o);
+	clause(o, "(Authenticated sender: ", quoted, ")");
+}
+
 static void
 put_received(struct output *o, struct connection *c, const char *recipient)
 {
@@ -161,6 +187,8 @@ put_received(struct output *o, struct connection *c, const char *recipient)
 	clause(o, "id ", id, "");
 	if (c->tls.protocol != NULL)
 		put_tls(o, c);
+	if (c->settings.received_user && c->user[0] != '\0')
+		put_user(o, c);
 	if (recipient != NULL) {
 		fold(o);
 		clause(o, "for <", recipient, ">");
@@ -204,14 +232,17 @@ put_recipient(struct output *o, struct connection *c, unsigned number)
 }
 
 void
-trace_write(struct output *o, struct connection *c, unsigned first,
+trace_envelope(struct output *o, struct connection *c, unsigned first,
     unsigned count)
 {
-	const char *line = NULL;
-	char priority[4];
+	char priority[4], user[sizeof(c->user)];
 	unsigned i;
 
 	put_field(o, "Return-Path: <", c->tx.sender, ">");
+	if (c->user[0] != '\0') {
+		copy_user(user, sizeof(user), c);
+		put_field(o, "Authenticated-User: ", user, "");
+	}
 	if (c->tx.dsn_ret[0] != '\0')
 		put_field(o, "DSN-Return: ", c->tx.dsn_ret, "");
 	if (c->tx.dsn_envid[0] != '\0')
@@ -222,10 +253,40 @@ trace_write(struct output *o, struct connection *c, unsigned first,
 	}
 	for (i = 0; i < count; i++)
 		put_recipient(o, c, first + i);
+}
+
+void
+trace_received(struct output *o, struct connection *c, const char *recipient)
+{
+	const char *line = NULL;
+
 	while ((line = strings_next(&c->tx.lines, line)) != NULL) {
 		put_text(o, line);
 		put_line_end(o);
 	}
-	put_received(o, c, count == 1 ?
-	    strings_at(&c->tx.recipients, first) : NULL);
+	put_received(o, c, recipient);
+}
+
+/*
+ * A field's name (RFC 5322 section 3.6.8, with the blanks before the colon of
+ * section 4.5.8), or the line that mbox begins with, which many still send.
+ */
+enum trace_first
+trace_first(const char *p, size_t len)
+{
+	static const char from[] = "From ";
+	size_t i = 0;
+
+	if (len > 0 && (*p == '\r' || *p == '\n'))
+		return TRACE_HEADER;
+	while (i < len && p[i] > ' ' && p[i] < 0x7f && p[i] != ':')
+		i++;
+	if (i == sizeof(from) - 2 && len > i && memcmp(p, from, i + 1) == 0)
+		return TRACE_HEADER;
+	if (i > 0)
+		while (i < len && (p[i] == ' ' || p[i] == '\t'))
+			i++;
+	if (i == len && len < TRACE_FIRST)
+		return TRACE_MORE;
+	return i > 0 && i < len && p[i] == ':' ? TRACE_HEADER : TRACE_TEXT;
 }

@@ -13,8 +13,20 @@ struct output {
 	size_t		 column;	/* of the field at hand */
 };
 
-/* With those of count recipients from this one on. */
-void	trace_write(struct output *, struct connection *, unsigned first,
+/* The envelope, with count recipients from this one on. */
+void	trace_envelope(struct output *, struct connection *, unsigned first,
 	    unsigned count);
+/* Lines of filters, and Received: with "for" unless recipient is NULL. */
+void	trace_received(struct output *, struct connection *,
+	    const char *recipient);
+
+#define TRACE_FIRST	256	/* octets that tell it for sure */
+enum trace_first {
+	TRACE_MORE,		/* not to be told from so few octets */
+	TRACE_HEADER,		/* a field, or the empty line after none */
+	TRACE_TEXT		/* needs an empty line before it */
+};
+/* What a message that begins like this begins with. */
+enum trace_first trace_first(const char *, size_t);
 
 #endif

@@ -34,21 +34,19 @@ codes() {
 	replies 220 250 250 250 354 "$1" 221
 }
 
-@test "the program gets the message with our lines on top, as a file" {
+@test "the program gets the message with Received on top, as a file" {
 	program <<-'END'
 	cat >"$WORK/message"
 	stat -Lc %s /dev/stdin >"$WORK/size"
 	echo "$MESSAGE_SIZE" >>"$WORK/size"
 	exec 3</proc/self/fd/0
-	head -c 11 <&3 >"$WORK/again"
+	head -c 8 <&3 >"$WORK/again"
 	END
 	deliver -o exec="$PROGRAM"
 	replies 220 250 250 250 354 250 221
 	sed -e 's/id [0-9A-Za-z-]*/id ID/' -e 's/; .*/; DATE/' \
 	    "$WORK/message" >"$WORK/masked"
 	diff "$WORK/masked" - <<'END'
-Return-Path: <sender@client.test>
-Delivered-To: rcpt@mx.test
 Received: from client.test ([192.0.2.7])
 	by mx.test with ESMTP id ID
 	for <rcpt@mx.test>; DATE
@@ -57,7 +55,34 @@ Subject: test
 Hello
 END
 	[[ $(uniq "$WORK/size" | wc -l) == 1 ]]
-	[[ $(<"$WORK/again") == Return-Path ]]
+	[[ $(<"$WORK/again") == Received ]]
+}
+
+# Who is named above Received, for these settings and words of the program.
+named() {
+	program <<<'sed "/^Received:/,\$d; s/:.*//" >>"$WORK/named"'
+	rm -f "$WORK/named"
+	smtp -o exec="$PROGRAM $1" "${@:2}" < <(to a@mx.test bcc@mx.test)
+	xargs <"$WORK/named"
+}
+
+@test "envelope-lines: a program for all recipients is not to tell them of Bcc" {
+	[[ -z $(named '{recipients}') ]]
+	[[ -z $(named '{recipients}' -o dsn=yes -o mt-priority=yes) ]]
+	[[ $(named '{recipients}' -o envelope-lines=yes) == \
+	    'Return-Path Delivered-To Delivered-To' ]]
+}
+
+@test "envelope-lines: one for each recipient has its own" {
+	[[ $(named '{recipient}') == \
+	    'Return-Path Delivered-To Return-Path Delivered-To' ]]
+	[[ -z $(named '{recipient}' -o envelope-lines=no) ]]
+}
+
+@test "envelope-lines: none, and the next field is a filter's or Received" {
+	smtp -o spool="$SPOOL" -o envelope-lines=no < <(to a@mx.test bcc@mx.test)
+	messages 1
+	[[ $(message) == Received:* && $(message) != *bcc@* ]]
 }
 
 @test "the message can be read from any place, and more than once" {
@@ -72,7 +97,7 @@ END
 }
 
 @test "a large message is whole" {
-	program <<<'sed 1,5d | cksum >"$WORK/sum"'
+	program <<<'sed 1,3d | cksum >"$WORK/sum"'
 	smtp -o exec="$PROGRAM" < <(to rcpt@mx.test | sed '/^DATA/q'
 	    seq 300000; echo .; echo QUIT)
 	replies 220 250 250 250 354 250 221

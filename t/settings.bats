@@ -512,6 +512,7 @@ impossible() {
 
 	dump -o hostname=mx.test -o 'exec=/bin/cat  {sender}' \
 	    -o newline=crlf -o received=private -o recipients=/r \
+	    -o envelope-lines=no -o received-user=yes \
 	    -o policy=unix:/p -o policy-end='inet:[::1]:25' -o tls=require \
 	    -o tls-cert=a -o tls-key=ak -o tls-cert=b -o tls-key=bk \
 	    -o tls-ticket-key=t -o tls-priority=NORMAL:-VERS-ALL \

@@ -94,6 +94,81 @@ END
 	! message | grep -E '^.{79}'
 }
 
+# begins TEXT: what comes after our lines if this is the message, by BDAT.
+begins() {
+	rm -rf "$SPOOL"
+	smtp_raw "${@:2}" -o spool="$SPOOL" < <(printf '%s\r\n' EHLO\ a \
+	    'MAIL FROM:<a@b>' 'RCPT TO:<c@d>' "BDAT ${#1} LAST"
+	    printf %s "$1"; printf 'QUIT\r\n')
+	messages 1
+	sed '1,/^\tfor </d' "$SPOOL"/new/*
+}
+
+@test "a message that begins with text, not with a field, gets an empty line" {
+	local text
+
+	for text in ' blank' $'\ttab' 'text without a field' 'no' 'From: a' \
+	    ':' ': no name' 'Fröm: x' 'From' 'From:' 'Fro m: x' '>From a' \
+	    "$(printf 'x%.0s' {1..300}):"; do
+		[[ $text == From:* ]] ||
+			[[ $(begins "$text"$'\r\n') == $'\n'"$text" ]] ||
+			fail "$text" || return
+	done
+	[[ $(begins 'unended') == $'\nunended' ]]
+}
+
+@test "one that begins with a field, a From line or nothing does not" {
+	local text
+
+	for text in 'Subject: x' 'X:' 'a!"#$%~ : obsolete' 'From a@b Thu' \
+	    'From: a' 'From : a' "$(printf 'x%.0s' {1..200}):"; do
+		[[ $(begins "$text"$'\r\n') == "$text" ]] ||
+			fail "$text" || return
+	done
+	[[ $(begins $'\r\nbody\r\n' | od -An -c | tr -d ' ') == '\nbody\n' ]]
+	[[ -z $(begins '') ]]
+}
+
+@test "the empty line is there however the octets come, and in our line end" {
+	rm -rf "$SPOOL"
+	smtp_raw -o newline=crlf -o spool="$SPOOL" < <(printf '%s\r\n' EHLO\ a \
+	    'MAIL FROM:<a@b>' 'RCPT TO:<c@d>'
+	    printf 'BDAT 1\r\nnBDAT 1\r\noBDAT 6 LAST\r\n body\nQUIT\r\n' |
+		sed 's/body$/xxx\r/')
+	messages 1
+	[[ $(tail -n 2 "$SPOOL"/new/* | od -An -c | tr -d ' \n') == \
+	    '\r\nnoxxx\r\n' ]] || fail "$(od -c "$SPOOL"/new/*)"
+}
+
+# Who logged in, for AUTH PLAIN with this user.
+login() {
+	smtp -o spool="$SPOOL" -o auth-any=yes -o auth-cleartext=yes "${@:2}" \
+	    < <(printf '%s\n' 'EHLO a' "AUTH PLAIN $(printf '\0%s\0x' "$1" |
+		base64 -w0)"; to rcpt@mx.test | sed 1d)
+	messages 1
+}
+
+@test "the user is above Received, and nobody is without a login" {
+	login joe
+	[[ $(message | sed -n 2p) == 'Authenticated-User: joe' ]]
+	[[ $(message | grep -c joe) == 1 ]]
+	rm -r "$SPOOL"
+	deliver -o spool="$SPOOL"
+	[[ $(message) != *Authenticated* ]]
+}
+
+@test "received-user: the user is in Received as well, as a comment" {
+	login 'joe)x' -o received-user=yes -o envelope-lines=no
+	[[ $(message) == *$'\n\t(Authenticated sender: joe\\)x)\n'* ]] ||
+		fail "$(message)"
+	[[ $(message) == Received:* ]]
+}
+
+@test "a user that is not ASCII is masked where the message is" {
+	login jörg
+	[[ $(message | sed -n 2p) == 'Authenticated-User: j??rg' ]]
+}
+
 @test "a quoted local part stays as it was sent" {
 	smtp -o spool="$SPOOL" < <(to '"a \"b\" > c"@mx.test')
 	[[ $(message) == *$'\nDelivered-To: "a \\"b\\" > c"@mx.test\n'* ]]

@@ -44,7 +44,7 @@ judge() {
 	[[ $letter == - ]] ||
 	    text=${letter}JS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI
 	[[ $letter == - ]] || text+=-UBE-TEST-EMAIL*C.34X
-	smtp -o exec="$ROOT/examples/ham-or-spam \
+	smtp -o envelope-lines=yes -o exec="$ROOT/examples/ham-or-spam \
 ${URL-http://127.0.0.1:$RSPAMD} $*" <<END
 EHLO client.test
 MAIL FROM:<a@client.test>

@@ -471,6 +471,20 @@ session_input(struct session *s, const char *p, size_t len)
 	return used;
 }
 
+size_t
+session_rewrite(struct session *s, char *p, size_t len)
+{
+	size_t used;
+
+	if (s->in_hook)
+		return 0;
+	s->kept = p;
+	s->kept_end = p + len;
+	used = session_input(s, p, len);
+	s->kept = NULL;
+	return used;
+}
+
 bool
 session_secret(const struct session *s)
 {

@@ -345,6 +345,9 @@ struct session {
 	enum session_closing closing;
 	struct session_verdict *early;	/* for an answer before SESSION_LATER */
 	struct session_sasl *exchange;	/* the same, with a challenge */
+	char		*kept;		/* session_rewrite(): its buffer */
+	const char	*kept_end;
+	size_t		 kept_len;
 	size_t		 out_len, line_len;
 	char		 helo[SESSION_NAME_MAX + 1];
 	char		 mechanism[SESSION_MECH_MAX + 1];
@@ -403,6 +406,13 @@ void	session_lend(struct session *, struct session_buffers *);
  * engine closes (RFC 3207 section 4.2; the class of CVE-2011-0411).
  */
 size_t	session_input(struct session *, const char *, size_t len);
+/*
+ * The same, but the octets may be changed: what of a message is dropped, CRs
+ * and stuffed dots, is dropped in place, and body gets the rest in one piece
+ * instead of one a line.
+ */
+size_t	session_rewrite(struct session *, char *, size_t len);
+
 /*
  * Was there a password among the octets just taken, or might there have been?
  * The engine keeps none past its line; the buffer is the caller's to wipe.

@@ -56,6 +56,42 @@ refuse(struct session_transaction *tx, enum reply why)
 }
 
 static void
+give(struct session *s, const char *p, size_t n)
+{
+	if (n == 0 || s->hooks->body == NULL || s->tx.refusal != R_NONE ||
+	    engine_muted(s))
+		return;
+	s->in_hook = true;
+	if (!s->hooks->body(s->arg, p, n))
+		refuse(&s->tx, R_LOCAL_ERROR);
+	s->in_hook = false;
+}
+
+/* What session_rewrite() has moved together. */
+static void
+give_kept(struct session *s)
+{
+	size_t n = s->kept_len;
+
+	s->kept_len = 0;
+	give(s, s->kept, n);
+}
+
+/* False: it is not of the caller's buffer, or there is no such. */
+static bool
+keep(struct session *s, const char *p, size_t n)
+{
+	if (s->kept == NULL || p < s->kept + s->kept_len || p >= s->kept_end)
+		return false;
+	if (s->kept_len == 0)
+		s->kept += p - s->kept;
+	else
+		memmove(s->kept + s->kept_len, p, n);
+	s->kept_len += n;
+	return true;
+}
+
+static void
 emit(struct session *s, const char *p, size_t n)
 {
 	if (n == 0 || s->tx.refusal != R_NONE || engine_muted(s))
@@ -67,12 +103,10 @@ emit(struct session *s, const char *p, size_t n)
 			return;
 		}
 	}
-	if (s->hooks->body == NULL)
+	if (keep(s, p, n))
 		return;
-	s->in_hook = true;
-	if (!s->hooks->body(s->arg, p, n))
-		refuse(&s->tx, R_LOCAL_ERROR);
-	s->in_hook = false;
+	give_kept(s);
+	give(s, p, n);
 }
 
 /* What an octet makes of the state; dots: whether a lone one is the end. */
@@ -183,6 +217,7 @@ scan(struct session *s, const char *p, size_t n, bool dots)
 		i++;
 	}
 	emit(s, p + from, i - from);
+	give_kept(s);
 	tx->data = (unsigned char)state;
 	tx->size += i;
 	return i;
@@ -276,6 +311,7 @@ chunk_input(struct session *s, const char *p, size_t n)
 		if (s->tx.body == SESSION_BODY_BINARY) {
 			s->tx.size += n;
 			emit(s, p, n);
+			give_kept(s);
 		} else if (n > 0)
 			scan(s, p, n, false);
 		check_size(s, 0);

@@ -17,6 +17,7 @@ static struct {
 	bool		 body;
 	bool		 shut_in_body, early, restart;
 	unsigned	 bodies, ends, resets, parameters;
+	char		 text[100];	/* of the last piece */
 } h;
 
 static struct session s;
@@ -74,8 +75,9 @@ static bool
 on_body(void *arg, const char *p, size_t n)
 {
 	(void)arg;
-	(void)p;
-	(void)n;
+	CHECK(n < sizeof(h.text));
+	memcpy(h.text, p, n);
+	h.text[n] = '\0';
 	h.bodies++;
 	if (h.shut_in_body)
 		session_shutdown(&s, "4.3.1", "no space");
@@ -264,6 +266,24 @@ body_may_fail(void)
 	CHECK(strncmp(say("NOOP\r\n"), "250", 3) == 0);
 }
 
+/* Lines that end with LF, a dot that was stuffed, and one call for each. */
+static void
+rewritten_in_place(void)
+{
+	static char text[] = "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
+	    "DATA\r\n..a\r\nb\r\n\r\nc\r\n.\r\nNOOP\r\n";
+
+	start();
+	config.lf = true;
+	CHECK(session_rewrite(&s, text, 0) == 0);
+	CHECK(session_rewrite(&s, text, sizeof(text) - 1) ==
+	    sizeof(text) - 1);
+	CHECK(h.bodies == 1 && h.ends == 1);
+	CHECK(strcmp(h.text, ".a\nb\n\nc\n") == 0);
+	say(ENVELOPE "DATA\r\na\r\nb\r\n.\r\n");
+	CHECK(h.bodies == 4 && h.ends == 2);
+}
+
 static void
 at_connect(void)
 {
@@ -443,6 +463,7 @@ static const struct {
 	{ "an answer before SESSION_LATER is kept", early_answer_is_kept },
 	{ "a hook may end the session", closing_from_a_hook },
 	{ "body may fail", body_may_fail },
+	{ "a body in one piece", rewritten_in_place },
 	{ "connect: banner or refusal", at_connect },
 	{ "codes, lines and parameters of hooks", words_of_hooks },
 	{ "session_restart", restarting },

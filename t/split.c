@@ -26,6 +26,7 @@ struct text {
 struct run {
 	bool		 late;		/* hooks answer SESSION_LATER */
 	bool		 slowly;	/* output is taken by the octet */
+	bool		 rewrite;	/* the input may be changed */
 	struct session_verdict verdict;	/* what they would have said */
 	bool		 challenge;
 	unsigned	 steps;		/* of an exchange of AUTH */
@@ -262,7 +263,9 @@ feed(struct run *r, struct session *s, const char *p, size_t len)
 		else if (used == len)
 			break;
 		else
-			used += session_input(s, copy + used, len - used);
+			used += r->rewrite ?
+			    session_rewrite(s, copy + used, len - used) :
+			    session_input(s, copy + used, len - used);
 	}
 	free(copy);
 	return session_want(s) != SESSION_CLOSE;
@@ -297,7 +300,8 @@ run(const struct text *in, size_t first, size_t then, unsigned seed,
 {
 	static struct session_buffers buffers;
 	static struct session s;
-	struct run r = { .late = mode & 1, .slowly = mode & 2 };
+	struct run r = { .late = mode & 1, .slowly = mode & 2,
+	    .rewrite = mode & 4 };
 	size_t i, n;
 
 	memset(&s, 0xa5, sizeof(s));
@@ -366,7 +370,7 @@ main(int argc, char **argv)
 		errx(2, "usage: split [-l] [-n] file");
 	slurp(argv[optind], &in);
 	want = run(&in, 0, 0, 0, 0);
-	for (mode = 0; mode < 4; mode++) {
+	for (mode = 0; mode < 8; mode++) {
 		compare(&want, run(&in, 1, 1, 0, mode), "octets", 1, mode);
 		for (at = 0; at < in.len; at++)
 			compare(&want, run(&in, at, 0, 0, mode), "cut at", at,

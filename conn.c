@@ -54,6 +54,9 @@ conn_open(const struct settings *set, int64_t end)
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGHUP);
 	conn.signals = signalfd(-1, &mask, SFD_CLOEXEC);
+	/* Unheard they must not be: then they do what they do to others. */
+	if (conn.signals == -1)
+		sigemptyset(&mask);
 	sigaddset(&mask, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 }

@@ -9,7 +9,6 @@
 #include <sys/types.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -37,7 +36,6 @@ struct message {
 static struct {
 	const struct target *target;
 	enum state	 state;
-	bool		 ready;		/* this is not the first message */
 	bool		 each;		/* a commit for each recipient */
 	bool		 body;		/* what it begins with is known; */
 	char		 first[TRACE_FIRST];	/* before that it is here */
@@ -221,10 +219,6 @@ deliver_start(struct connection *c)
 	deliver_reset();
 	if ((delivery.target = find_target(set)) == NULL)
 		return nowhere;
-	if (!delivery.ready)
-		/* A limit on the size of files is an error, not the end. */
-		signal(SIGXFSZ, SIG_IGN);
-	delivery.ready = true;
 	if (create(&delivery.message, set) == -1)
 		return failed(errno);
 	delivery.state = WRITING;

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <paths.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +170,8 @@ open_syslog(void)
 void
 log_open(enum log_target target, bool debug, const char *id)
 {
+	/* The log, too, may be a file that must not grow: that is no end. */
+	signal(SIGXFSZ, SIG_IGN);
 	if (target == LOGTO_AUTO)
 		target = is_client(STDERR_FILENO) ||
 		    fcntl(STDERR_FILENO, F_GETFD) == -1 ?

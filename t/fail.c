@@ -12,6 +12,7 @@
 #define _GNU_SOURCE
 
 #include <sys/types.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -46,7 +47,7 @@ static const struct {
 static const char *const calls[] = {
 	"write", "fsync", "linkat", "renameat", "renameat2", "unlinkat",
 	"mkdirat", "create", "unnamed", "posix_spawnp", "pidfd_open", "pipe2",
-	"kill"
+	"kill", "signalfd"
 };
 #define CALLS	(sizeof(calls) / sizeof(calls[0]))
 
@@ -204,6 +205,13 @@ pidfd_open(pid_t pid, unsigned flags)
 {
 	return (int)call("pidfd_open", SYS_pidfd_open, pid, (long)flags, 0, 0,
 	    0);
+}
+
+int
+signalfd(int fd, const sigset_t *mask, int flags)
+{
+	return (int)call("signalfd", SYS_signalfd4, fd, (long)mask, _NSIG / 8,
+	    flags, 0);
 }
 
 int

@@ -714,3 +714,21 @@ traced() {
 	END
 	sed '1,/too many/d' "$BATS_TEST_TMPDIR/trace" | grep shutdown
 }
+
+@test "without a descriptor for signals SIGTERM ends the session at once" {
+	local pid
+
+	load deliver
+	failing signalfd:EMFILE:1
+	mkfifo "$BATS_TEST_TMPDIR/in"
+	"$SMTPD" -o hostname=mx.test <"$BATS_TEST_TMPDIR/in" \
+	    >"$BATS_TEST_TMPDIR/out" 2>>"$LOG" 3>&- &
+	pid=$!
+	exec {in}>"$BATS_TEST_TMPDIR/in"
+	wait_for test -s "$BATS_TEST_TMPDIR/out"
+	kill -TERM "$pid"
+	status=0
+	wait "$pid" || status=$?
+	[[ $status == 143 ]]
+	exec {in}>&-
+}

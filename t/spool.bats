@@ -490,6 +490,14 @@ refused() {
 	messages 0
 }
 
+@test "a log that may not grow is no end of the session" {
+	printf 'QUIT\r\n' | (
+		ulimit -f 0
+		exec "$SMTPD" -o log=stderr 2>>"$LOG"
+	) | grep -q '^221 '
+	[[ ! -s $LOG ]]
+}
+
 @test "a full file system: 452, and nothing is left" {
 	mounted -t tmpfs -o size=64k,mode=700 none -- -o spool="$SPOOL" \
 	    < <(to first@mx.test | sed '/^DATA/q'; seq 100000; echo .

@@ -283,7 +283,8 @@ load_tls(const struct settings *set, char *err, size_t size)
 		fresh_files(set);
 		if ((fd = keys_start(err, size)) != -1 &&
 		    fresh_look(set) != FRESH_FILES &&
-		    tls_module->load(set, keys_signature, err, size) == 0 &&
+		    (set->tls == TLS_OFF || tls_module->load(set,
+		    keys_signature, err, size) == 0) &&
 		    fresh_look(set) != FRESH_FILES) {
 			keys_use(fd);
 			return watch(fd, EPOLLIN, EV_KEYS);
@@ -301,6 +302,8 @@ start_tls(const struct settings *set)
 {
 	char err[1024];
 
+	if (auth_module != NULL)
+		auth_module->elsewhere(passwords_ask);
 	if (keys_needed(set) && load_tls(set, err, sizeof(err)) == -1)
 		log_error(0, "tls", err);
 }

@@ -12,6 +12,34 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "smtpd.h"
+
+/* How a question begins. */
+enum channel_kind {
+	CHANNEL_SIGN,		/* struct tls_sign */
+	CHANNEL_USERS		/* struct auth_question */
+};
+
+struct channel_users {
+	enum channel_kind kind;
+	struct auth_question question;
+};
+
+/* keys.c, in a session: its channel, which is opened when there is need. */
+
+/* The length of the answer, or -1. */
+ssize_t	keys_ask(const void *question, size_t, void *answer, size_t size,
+	    int patience);
+
+/* passwords.c, in the process with the keys. */
+
+void	passwords_open(const struct settings *);
+/* Does it take a process of its own? */
+bool	passwords_are_slow(const struct channel_users *);
+void	passwords_answer(int fd, const struct channel_users *);
+
+/* channel.c */
+
 /* Send or receive one message, with a descriptor or -1.  Its length or -1. */
 ssize_t	channel_send(int socket, const void *, size_t, int fd);
 ssize_t	channel_receive(int socket, void *, size_t, int *fd);

@@ -17,7 +17,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,8 +36,9 @@
 
 #define VARIABLE	"SMTPD_KEYS"	/* its pid, descriptor */
 #define START_MS	10000		/* to be ready in */
-#define ANSWER_MS	10000		/* for one signature */
+#define CHANNEL_MS	10000		/* for a channel, or a signature */
 #define SIGNATURES	2		/* for one session */
+#define QUESTIONS	250		/* about users */
 
 static struct {
 	int		 fd;		/* to the process; -1: there is none */
@@ -47,7 +50,8 @@ static struct {
 bool
 keys_needed(const struct settings *set)
 {
-	return tls_module != NULL && set->tls != TLS_OFF;
+	return tls_module != NULL &&
+	    (set->tls != TLS_OFF || set->auth != AUTH_OFF);
 }
 
 /* The listener's side. */
@@ -185,12 +189,12 @@ keys_there(void)
 	return keys.shared == NULL || *(volatile int *)keys.shared;
 }
 
-static int
-receive(int from, void *p, size_t size, int *fd)
+static ssize_t
+receive(int from, void *p, size_t size, int *fd, int patience)
 {
-	if (conn_await(from, POLLIN, conn_now() + ANSWER_MS) == -1)
+	if (conn_await(from, POLLIN, conn_now() + patience) == -1)
 		return -1;
-	return (int)channel_receive(from, p, size, fd);
+	return channel_receive(from, p, size, fd);
 }
 
 static int
@@ -198,92 +202,180 @@ open_channel(void)
 {
 	char byte = 0;
 
-	if (keys.channel == -1 &&
-	    write(LISTEN_FD_PLACE, &byte, 1) == 1)
-		receive(LISTEN_FD_PLACE, &byte, 1, &keys.channel);
+	if (keys.channel == -1 && write(LISTEN_FD_PLACE, &byte, 1) == 1)
+		receive(LISTEN_FD_PLACE, &byte, 1, &keys.channel, CHANNEL_MS);
 	return keys.channel;
 }
 
 ssize_t
+keys_ask(const void *question, size_t len, void *answer, size_t size,
+    int patience)
+{
+	int fd = open_channel(), none;
+
+	if (fd == -1 || write(fd, question, len) != (ssize_t)len)
+		return -1;
+	return receive(fd, answer, size, &none, patience);
+}
+
+struct sign {
+	enum channel_kind kind;
+	struct tls_sign	 sign;
+};
+
+ssize_t
 keys_signature(const struct tls_sign *q, unsigned char *out, size_t size)
 {
-	size_t len = offsetof(struct tls_sign, data) + q->len;
-	int fd = open_channel(), none;
-	ssize_t n = -1;
+	struct sign s = { CHANNEL_SIGN, *q };
+	ssize_t n;
 
-	if (fd != -1 && write(fd, q, len) == (ssize_t)len)
-		n = receive(fd, out, size, &none);
+	n = keys_ask(&s, offsetof(struct sign, sign.data) + q->len, out, size,
+	    CHANNEL_MS);
 	return n > 1 ? n : -1;	/* one octet: refused */
 }
 
 /* The process itself. */
 
-/*
- * How many signatures went over each channel, by its descriptor; room for one
- * more, or NULL.
- */
-static unsigned char *
-count_of(int fd)
-{
-	static unsigned char *counts;
-	static size_t size;
-	unsigned char *more;
+struct channel {
+	unsigned char	 signatures, questions;
+	pid_t		 asker;		/* answers it; or 0 */
+};
 
-	if ((size_t)fd >= size) {
-		more = recallocarray(counts, size, (size_t)fd + 256, 1);
-		if (more == NULL)
-			return NULL;
-		counts = more;
-		size = (size_t)fd + 256;
-	}
-	return &counts[fd];
+static struct {
+	int		 control, epoll, children;
+	bool		 wanted;	/* by the listener */
+	unsigned	 open;		/* channels */
+	struct channel	*list;		/* by their descriptors */
+	int		 size;
+	const struct settings *set;
+} server;
+
+/* Room for one more; false: there is none. */
+static bool
+room_for(int fd)
+{
+	struct channel *list;
+	int size = fd + 256;
+
+	if (fd < server.size)
+		return true;
+	list = recallocarray(server.list, (size_t)server.size, (size_t)size,
+	    sizeof(*list));
+	if (list == NULL)
+		return false;
+	server.list = list;
+	server.size = size;
+	return true;
 }
 
-/* One question of a session; false: that was its last. */
-static bool
+static int
+listen_to(int fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(server.epoll, EPOLL_CTL_ADD, fd, &e);
+}
+
+static void
+close_channel(int fd)
+{
+	server.list[fd] = (struct channel){ 0, 0, 0 };
+	server.open--;
+	close(fd);
+}
+
+/* Until it has answered, nothing more is read there. */
+static void
+start_asker(int fd, const struct channel_users *u)
+{
+	struct channel *c = &server.list[fd];
+
+	epoll_ctl(server.epoll, EPOLL_CTL_DEL, fd, NULL);
+	if ((c->asker = fork()) == 0) {
+		passwords_answer(fd, u);
+		_exit(0);
+	}
+	if (c->asker == -1) {
+		log_error(errno, "fork", NULL);
+		close_channel(fd);
+	}
+}
+
+static void
+reap_askers(void)
+{
+	struct signalfd_siginfo s;
+	pid_t pid;
+	int fd;
+
+	while (read(server.children, &s, sizeof(s)) == sizeof(s))
+		;
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		for (fd = 0; fd < server.size; fd++)
+			if (server.list[fd].asker == pid) {
+				server.list[fd].asker = 0;
+				if (listen_to(fd) == -1)
+					close_channel(fd);
+			}
+}
+
+static void
+sign(int fd, const struct sign *s, size_t len)
+{
+	unsigned char out[TLS_SIGNATURE_MAX];
+	size_t head = offsetof(struct sign, sign.data);
+	ssize_t n = -1;
+
+	if (len >= head && s->sign.len == len - head &&
+	    server.list[fd].signatures++ < SIGNATURES)
+		n = tls_module->sign(&s->sign, out, sizeof(out));
+	channel_send(fd, out, n < 1 ? 1 : (size_t)n, -1);
+}
+
+/* One question of a session, or its end. */
+static void
 answer(int fd)
 {
-	struct tls_sign q;
-	unsigned char out[TLS_SIGNATURE_MAX];
-	size_t head = offsetof(struct tls_sign, data);
-	ssize_t n, len;
+	static union {
+		enum channel_kind kind;
+		struct sign	 sign;
+		struct channel_users users;
+	} q;
+	struct channel *c = &server.list[fd];
+	ssize_t n;
 	int none;
 
 	n = channel_receive(fd, &q, sizeof(q), &none);
 	if (none != -1)
 		close(none);
-	if (n < (ssize_t)head || q.len != (size_t)n - head ||
-	    ++*count_of(fd) > SIGNATURES) {
-		close(fd);
-		return false;
-	}
-	len = tls_module->sign(&q, out, sizeof(out));
-	channel_send(fd, out, len < 1 ? 1 : (size_t)len, -1);
-	return true;
+	if (n >= (ssize_t)sizeof(q.kind) && q.kind == CHANNEL_SIGN)
+		sign(fd, &q.sign, (size_t)n);
+	else if (n != sizeof(q.users) || c->questions++ == QUESTIONS)
+		close_channel(fd);
+	else if (passwords_are_slow(&q.users))
+		start_asker(fd, &q.users);
+	else
+		passwords_answer(fd, &q.users);
+	explicit_bzero(&q, n > 0 ? (size_t)n : 0);
 }
 
-/* A new channel; -1: the listener has another process by now, or is gone. */
-static int
-take_channel(int epoll, int control, unsigned *open)
+/* A new channel; or the listener has another process by now, or is gone. */
+static void
+take_channel(void)
 {
-	struct epoll_event e = { .events = EPOLLIN };
-	unsigned char *count;
 	char byte;
 	int fd;
 
-	if (channel_receive(control, &byte, 1, &fd) == 0)
-		return -1;
-	if (fd == -1)
-		return 0;
-	e.data.fd = fd;
-	if ((count = count_of(fd)) == NULL ||
-	    epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) == -1) {
-		close(fd);
-		return 0;
+	if (channel_receive(server.control, &byte, 1, &fd) == 0) {
+		server.wanted = false;
+		close(server.control);
 	}
-	*count = 0;
-	++*open;
-	return 0;
+	if (fd == -1)
+		return;
+	if (room_for(fd) && listen_to(fd) == 0)
+		server.open++;
+	else
+		close(fd);
 }
 
 static void
@@ -295,24 +387,20 @@ say_ready(int control, const char *err)
 
 /* Until the listener wants no more, and the last session has gone. */
 static void
-serve(int control)
+serve(void)
 {
-	struct epoll_event e = { .events = EPOLLIN, .data.fd = control };
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	bool wanted = true;
-	unsigned open = 0;
+	struct epoll_event e;
 
-	if (epoll == -1 || epoll_ctl(epoll, EPOLL_CTL_ADD, control, &e) == -1)
-		return;
-	while (wanted || open > 0) {
-		if (epoll_wait(epoll, &e, 1, -1) != 1)
+	server.wanted = true;
+	while (server.wanted || server.open > 0) {
+		if (epoll_wait(server.epoll, &e, 1, -1) != 1)
 			continue;
-		if (e.data.fd != control)
-			open -= !answer(e.data.fd);
-		else if (take_channel(epoll, control, &open) == -1) {
-			wanted = false;
-			close(control);
-		}
+		if (e.data.fd == server.children)
+			reap_askers();
+		else if (e.data.fd == server.control)
+			take_channel();
+		else
+			answer(e.data.fd);
 	}
 }
 
@@ -354,6 +442,24 @@ ignore_signals(void)
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 }
 
+static int
+prepare(const struct settings *set, int control)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	signal(SIGCHLD, SIG_DFL);
+	server.set = set;
+	server.control = control;
+	server.children = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	server.epoll = epoll_create1(EPOLL_CLOEXEC);
+	passwords_open(set);
+	return listen_to(control) == -1 || listen_to(server.children) == -1 ?
+	    -1 : 0;
+}
+
 int
 keys_run(const struct settings *set, const char *bad)
 {
@@ -369,8 +475,10 @@ keys_run(const struct settings *set, const char *bad)
 	ignore_signals();
 	if (bad == NULL && set->tls != TLS_OFF)
 		tls_module->keys_load(set, err, sizeof(err));
+	if (prepare(set, control) == -1)
+		strlcpy(err, "keys: epoll", sizeof(err));
 	say_ready(control, bad != NULL ? bad : err);
 	if (bad == NULL && *err == '\0')
-		serve(control);
+		serve();
 	return 0;
 }

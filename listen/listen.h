@@ -137,6 +137,7 @@ int	keys_fd(void);			/* readable: it has ended */
 void	keys_give(int place, bool asked);
 /* In a session: a tls_signer. */
 ssize_t	keys_signature(const struct tls_sign *, unsigned char *, size_t);
+int	passwords_ask(const struct auth_question *, struct auth_answer *);
 
 /* fresh.c: have the files changed that were read? */
 

@@ -120,23 +120,21 @@ guest() {
 	EOF
 }
 
-@test "systemd with tcpserver in one unit" {
+@test "systemd, one process that listens" {
 	guest <<-'EOF'
-		unit=smtpd-tcpserver.service
-		systemctl start smtpd.socket
-		commands systemd 3
-		LOG=/dev/null
-		events() {
-			journalctl --sync
-			journalctl --no-pager -o cat -u $unit
-		}
-		serves 127.0.0.9
-		[[ $(ss -Htln "sport = :25") != *'*:25 '* ]]
-		mkdir /etc/systemd/system/$unit.d
-		sed -n 's/^#\t//p' /usr/local/lib/systemd/system/$unit \
-		    >/etc/systemd/system/$unit.d/override.conf
-		systemctl daemon-reload
-		systemctl restart $unit
+		mkdir /etc/systemd/system/smtpd.socket.d
+		{ echo '[Socket]'; readme systemd 3; } \
+		    >/etc/systemd/system/smtpd.socket.d/override.conf
+		commands systemd
+		serves 127.0.0.9 ::1
+		[[ $(systemctl show -P ActiveState smtpd.service) == active ]]
+	EOF
+}
+
+@test "by itself" {
+	guest <<-'EOF'
+		readme 'By itself' 2 >/run/commands
+		bash /run/commands >>"$LOG" 2>&1 &
 		serves 127.0.0.9 ::1
 	EOF
 }
@@ -167,6 +165,26 @@ guest() {
 		readme inetd >/etc/inetd.conf
 		inetd -i >>"$LOG" 2>&1 &
 		serves 127.0.0.9
+		! grep event= "$LOG"
+	EOF
+}
+
+@test "inetd, wait" {
+	guest <<-'EOF'
+		readme inetd | sed 's/ nowait / wait /' >/etc/inetd.conf
+		inetd -i >>"$LOG" 2>&1 &
+		serves 127.0.0.9
+		! grep event= "$LOG"
+	EOF
+}
+
+@test "xinetd, wait = yes" {
+	guest <<-'EOF'
+		cp -a "$XINETD"/. /
+		readme xinetd | sed '/instances/d; /per_source/d
+		    s/wait .*/wait = yes/' >/etc/xinetd.d/smtpd
+		xinetd -dontfork >>"$LOG" 2>&1 &
+		serves 127.0.0.9 ::1
 		! grep event= "$LOG"
 	EOF
 }

@@ -150,25 +150,91 @@ guest() {
 @test "LMTP on a UNIX socket, for the group alone" {
 	guest <<-'EOF'
 		systemctl start smtpd-lmtp.socket
-		[[ $(stat -c %G:%a /run/smtpd/lmtp) == smtpd:660 ]]
+		[[ $(stat -c %G:%a /run/smtpd/lmtp) == smtpd-lmtp:660 ]]
 		client /run/smtpd/lmtp 0 lmtp
 		message | grep 'with LMTP'
 		no_failed_units
 	EOF
 }
 
-@test "tcpserver in one confined unit" {
-	guest <<-'EOF'
-		systemctl start smtpd-tcpserver.service
-		wait_for client 127.0.0.1 25
+# One line makes any of the sockets a listener's.
+LISTENS='listens() {
+	mkdir -p "/etc/systemd/system/$1.socket.d"
+	printf "[Socket]\nAccept=no\n" \
+	    >"/etc/systemd/system/$1.socket.d/accept.conf"
+	systemctl daemon-reload
+	systemctl start "$1.socket"
+}'
+
+@test "Accept=no: one confined process that listens" {
+	guest <<-EOF
+		$LISTENS
+		listens smtpd
+		client 127.0.0.1 25
 		message | grep -F '[127.0.0.1]'
-		[[ $(ss -Htln) == *'127.0.0.1:25 '* ]]
-		main=$(systemctl show -P MainPID smtpd-tcpserver)
-		[[ $(stat -c %U /proc/$main) == smtpd ]]
+		client ::1 25
+		message | grep -F '[IPv6:::1]'
+		main=\$(systemctl show -P MainPID smtpd.service)
+		[[ \$(stat -c %U /proc/\$main) == smtpd ]]
+		# TLS that comes is the next connection's.
 		sed -i 's/^#tls-/tls-/' /etc/smtpd/smtpd.conf
+		systemctl reload smtpd.service
+		wait_for eval "journal -u smtpd | grep status=started"
 		! client 127.0.0.1 25 starttls	# no AUTH on this port
-		journal -u smtpd-tcpserver | grep event=tls
-		! journal -u smtpd-tcpserver | grep 'event=sandbox'
+		journal -u smtpd | grep event=tls
+		! journal -u smtpd | grep -e event=sandbox -e event=crash
+		[[ \$(systemctl show -P MainPID smtpd.service) == "\$main" ]]
+	EOF
+}
+
+@test "Accept=no: the other three" {
+	guest <<-EOF
+		$LISTENS
+		listens smtpd-submission
+		listens smtpd-submissions
+		listens smtpd-lmtp
+		client ::1 587 starttls
+		message | grep 'with ESMTPSA'
+		client 127.0.0.1 465 tls
+		message | grep 'with ESMTPSA'
+		client /run/smtpd/lmtp 0 lmtp
+		message | grep 'with LMTP'
+		no_failed_units
+	EOF
+}
+
+@test "Accept=no: a key that only root can read, and its renewal" {
+	guest <<-EOF
+		$LISTENS
+		sed -i '/^tls-key/d; s/^#tls-cert/tls-cert/' /etc/smtpd/smtpd.conf
+		install -m 600 "\$CERTS/ec.key" /etc/smtpd/key.pem
+		mkdir /etc/systemd/system/smtpd.service.d
+		printf '%s\n' '[Service]' 'LoadCredential=key.pem:/etc/smtpd/key.pem' \
+		    ExecStart= 'ExecStart=/usr/local/sbin/smtpd -f /etc/smtpd/smtpd.conf -o tls-key=%d/key.pem' \
+		    >/etc/systemd/system/smtpd.service.d/key.conf
+		listens smtpd
+		! client 127.0.0.1 25 starttls
+		journal -u smtpd | grep 'event=tls status=started'
+		install -m 600 "\$CERTS/rsa.key" /etc/smtpd/key.pem
+		install -m 644 "\$CERTS/rsa.pem" /etc/smtpd/cert.pem
+		systemctl try-restart smtpd.service
+		! client 127.0.0.1 25 starttls
+		((\$(journal -u smtpd | grep -c 'event=tls status=started') == 2))
+	EOF
+}
+
+@test "Accept=no: exec with the drop-in, a set-group-ID program" {
+	guest <<-EOF
+		$LISTENS
+		install -g mail -m 2755 /usr/bin/id /usr/local/bin/id
+		printf '%s\n' 'exec = /usr/local/bin/id -gn' \
+		    'log-level = debug' >/etc/smtpd/smtpd.conf
+		mkdir /etc/systemd/system/smtpd.service.d
+		cp $ROOT/units/exec.conf /etc/systemd/system/smtpd.service.d
+		listens smtpd
+		client 127.0.0.1 25
+		journal -t smtpd | grep '250 2.0.0 mail'
+		systemd-analyze security --no-pager smtpd.service | tail -n 1
 	EOF
 }
 
@@ -259,13 +325,14 @@ guest() {
 	EOF
 }
 
-@test "stopping tcpserver's unit loses nothing that was answered 250" {
-	guest <<-'EOF'
-		stored() { [[ -n $(ls "$SPOOL/new") ]]; }
-		systemctl start smtpd-tcpserver.service
-		wait_for client 127.0.0.1 25
+@test "Accept=no: stopping loses nothing that was answered 250" {
+	guest <<-EOF
+		$LISTENS
+		stored() { [[ -n \$(ls "\$SPOOL/new") ]]; }
+		listens smtpd
+		client 127.0.0.1 25
 		message >/dev/null
-		"$TOOLS/talk" 127.0.0.1 25 < <(
+		"\$TOOLS/talk" 127.0.0.1 25 < <(
 			printf '%s\n' '< 220' '> HELO client.test' '< 250' \
 			    '> MAIL FROM:<a@client.test>' '< 250' \
 			    '> RCPT TO:<b@mx.test>' '< 250' '> DATA' '< 354' \
@@ -274,7 +341,7 @@ guest() {
 			    '> RCPT TO:<b@mx.test>' '< 250' '> DATA' '< 354' \
 			    '> Subject: two'
 			wait_for stored
-			systemctl stop smtpd-tcpserver.service
+			systemctl stop smtpd.service
 			printf '%s\n' '< 421' 'eof'
 		)
 		message | grep 'Subject: one'
@@ -309,22 +376,22 @@ guest() {
 	guest <<-'EOF'
 		cd /usr/local/lib/systemd/system
 		output=$(systemd-analyze verify --man=no smtpd*.socket \
-		    smtpd-tcpserver.service smtpd@1.service \
+		    smtpd.service smtpd-lmtp.service smtpd@1.service \
 		    smtpd-submission@1.service 2>&1) || true
 		[[ -z $output ]] || { echo "$output"; false; }
 	EOF
 }
 
-@test "exposure: 1.5 at most around tcpserver, 7 around a session" {
+@test "exposure: 1.5 at most around the listener, 7 around a session" {
 	guest <<-'EOF'
 		exposure() {
 			systemd-analyze security --no-pager "$1" |
 			    sed -n 's/.*Overall exposure level for .*: \([0-9.]*\) .*/\1/p'
 		}
 		at_most() { [[ -n $1 ]] && awk "BEGIN { exit !($1 <= $2) }"; }
-		one=$(exposure smtpd-tcpserver.service)
+		one=$(exposure smtpd.service)
 		two=$(exposure smtpd@1.service)
-		echo "exposure: smtpd-tcpserver.service $one, smtpd@.service $two"
+		echo "exposure: smtpd.service $one, smtpd@.service $two"
 		at_most "$one" 1.5
 		at_most "$two" 7.0
 	EOF

@@ -246,7 +246,8 @@ conn_tls_start(struct tls_info *info)
 	    sizeof(err)) == 0)
 		return 0;
 	conn.broken = true;
-	log_event("tls", "status", "failed", "why", err, NULL);
+	log_event("tls", "status", "failed", "why", err,
+	    "offered", info->offered, NULL);
 	return -1;
 }
 

@@ -198,8 +198,8 @@ start_tls(struct connection *c)
 	/* RFC 3207 section 4.2: nor is anybody logged in any more. */
 	*c->user = *c->method = '\0';
 	log_event("tls", "status", "started", "protocol", c->tls.protocol,
-	    "cipher", c->tls.cipher, "client", c->tls.client, "verify",
-	    c->tls.verify, NULL);
+	    "cipher", c->tls.cipher, "group", c->tls.group, "client",
+	    c->tls.client, "verify", c->tls.verify, NULL);
 	session_tls(&c->session);
 }
 

@@ -130,6 +130,8 @@ int	check_private(const char *setting, const char *path);
 struct tls_info {
 	const char	*protocol;	/* "TLSv1.3"; NULL: no TLS */
 	const char	*cipher;	/* "TLS_AES_256_GCM_SHA384" */
+	const char	*group;		/* of the key exchange, "X25519" */
+	const char	*offered;	/* highest version of the client's */
 	const char	*client;	/* verified certificate's subject */
 	const char	*name;		/* the subject's common name, or "" */
 	const char	*verify;	/* "ok", "none" or why it failed */

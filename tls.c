@@ -40,6 +40,8 @@ static const char *const priorities[] = {
 	PRIORITY(":+GROUP-X25519-MLKEM768"), PRIORITY("")
 };
 
+#define SSL3		0x0300u	/* on the wire, and up to */
+#define TLS1_3		0x0304u
 #define WARNINGS_MAX	8	/* alerts that do not end a handshake */
 
 struct tls {
@@ -52,6 +54,7 @@ struct tls {
 	bool		 client_wanted;
 	bool		 client_required;
 	char		 cipher[64];
+	unsigned	 offered;	/* by the client; 0: it said nothing */
 	struct tls_client client;
 	size_t		 in_start, in_end, out_len;
 	char		 out[8192];	/* records to be written together */
@@ -353,20 +356,70 @@ explain(struct tls *t, int rc, char *err, size_t size)
 
 /* The session. */
 
+static const char *
+version_name(unsigned version)
+{
+	static const char *const names[] = { "SSLv3", "TLSv1.0", "TLSv1.1",
+	    "TLSv1.2", "TLSv1.3" };
+
+	return version < SSL3 || version > TLS1_3 ? NULL :
+	    names[version - SSL3];
+}
+
 static void
 describe(struct tls *t, struct tls_info *info)
 {
-	info->protocol = gnutls_protocol_get_version(t->session) ==
-	    GNUTLS_TLS1_3 ? "TLSv1.3" : "TLSv1.2";
+	/* GnuTLS counts from GNUTLS_SSL3 on. */
+	info->protocol = version_name(SSL3 + (unsigned)
+	    gnutls_protocol_get_version(t->session) - GNUTLS_SSL3);
 	snprintf(t->cipher, sizeof(t->cipher), "%s",
 	    gnutls_ciphersuite_get(t->session));
 	info->cipher = t->cipher;
+	info->group = gnutls_group_get_name(gnutls_group_get(t->session));
 	info->verify = t->client_wanted ?
 	    certificates_client(t->session, &loaded.certificates,
 	    &t->client) : "none";
 	info->client = strcmp(info->verify, "ok") == 0 ?
 	    t->client.subject : NULL;
 	info->name = info->client != NULL ? t->client.name : NULL;
+}
+
+static void
+highest(struct tls *t, const unsigned char *p)
+{
+	unsigned version = (unsigned)p[0] << 8 | p[1];
+
+	/* RFC 8701: the others are there to be passed over. */
+	if (version >= SSL3 && version <= TLS1_3 && version > t->offered)
+		t->offered = version;
+}
+
+/* supported_versions (RFC 8446 section 4.2.1). */
+static int
+see_extension(void *arg, unsigned type, const unsigned char *data,
+    unsigned len)
+{
+	unsigned i;
+
+	if (type == 43)
+		for (i = 1; i + 1 < len && i < data[0]; i += 2)
+			highest(arg, data + i);
+	return 0;
+}
+
+/* A ClientHello, whatever becomes of it. */
+static int
+see_hello(gnutls_session_t session, unsigned type, unsigned when,
+    unsigned incoming, const gnutls_datum_t *message)
+{
+	(void)type;
+	(void)when;
+	if (incoming == 0 || message->size < 2)
+		return 0;
+	highest(gnutls_transport_get_ptr(session), message->data);
+	(void)gnutls_ext_raw_parse(gnutls_transport_get_ptr(session),
+	    see_extension, message, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
+	return 0;
 }
 
 static int
@@ -423,7 +476,11 @@ tls_handshake(void *arg, ssize_t (*rd)(void *, size_t),
 	gnutls_transport_set_ptr(t->session, t);
 	gnutls_transport_set_vec_push_function(t->session, wire_push);
 	gnutls_transport_set_pull_function(t->session, wire_pull);
-	if ((rc = negotiate(t)) < 0) {
+	gnutls_handshake_set_hook_function(t->session,
+	    GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE, see_hello);
+	rc = negotiate(t);
+	info->offered = version_name(t->offered);
+	if (rc < 0) {
 		explain(t, rc, err, size);
 		fail(t, rc);
 		return -1;

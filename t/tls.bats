@@ -35,6 +35,36 @@ setup() {
 	done
 }
 
+@test "a version that we do not have is named on the log" {
+	local version
+
+	implicit "${EC[@]}"
+	for version in 10 11; do
+		refused -weak -tls$version
+		wait_for logged "offered=TLSv1.${version#1}"
+	done
+	quick -tls12
+	logged 'protocol=TLSv1.2'
+	not_logged offered=TLSv1.2
+}
+
+@test "tls-priority for devices of TLS 1.0 and 1.1" {
+	local version
+
+	implicit "${RSA[@]}" -o tls-priority=NORMAL:+VERS-TLS1.0:+VERS-TLS1.1
+	for version in 10 11 12 13; do
+		quick -weak -tls$version
+		logged "protocol=TLSv1.${version#1} "
+	done
+}
+
+@test "the group of the key exchange is on the log" {
+	implicit "${EC[@]}"
+	quick -tls13
+	quick -tls12
+	[[ $(grep -c 'group=X25519' "$LOG") == 2 ]]
+}
+
 @test "in TLS 1.2 only ephemeral keys and authenticated encryption" {
 	local cipher
 

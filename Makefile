@@ -80,6 +80,7 @@ TEST_PACKAGES = \
 	parallel \
 	postfix \
 	python3 \
+	python3-cffi \
 	socat \
 	sslscan \
 	strace \

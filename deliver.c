@@ -359,6 +359,14 @@ deliver_slow(void)
 	    delivery.target->slow;
 }
 
+const char *
+deliver_file(void)
+{
+	return delivery.state == OVER &&
+	    delivery.verdict.kind == SESSION_ACCEPT ?
+	    delivery.target->file : NULL;
+}
+
 struct session_verdict
 deliver_end(struct connection *c, unsigned recipient)
 {

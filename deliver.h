@@ -15,6 +15,7 @@
 
 struct target {
 	const char	*name;		/* of what is written to, for the log */
+	const char	*file;		/* what the last one is kept as */
 	bool	slow;		/* not to be begun when the session must end */
 	/* A descriptor for a message, or -1. */
 	int	(*create)(const struct settings *);

@@ -317,6 +317,8 @@ void	deliver_body(const char *, size_t);
 struct session_verdict deliver_end(struct connection *, unsigned recipient);
 /* Can deliver_end() take long?  Replies should not wait for it. */
 bool	deliver_slow(void);
+/* The name of the file that was just kept, or NULL. */
+const char *deliver_file(void);
 void	deliver_reset(void);		/* drop what was not delivered */
 /*
  * spool.c: make what is missing of a spool and see to it that it lasts, if that

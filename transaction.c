@@ -10,6 +10,8 @@
 #include "filter.h"
 #include "transaction.h"
 
+#define TO_MAX	1024	/* octets of recipients in a line of the log */
+
 /* NOTIFY and ORCPT hold no blank: one between them, whatever is missing. */
 static int
 keep_dsn(struct strings *dsn, const struct session_rcpt *r)
@@ -49,13 +51,19 @@ transaction_mail(void *arg, const struct session_mail *m,
 	*v = filter_mail(c, m);
 }
 
+static const char *
+status_of(int code)
+{
+	return code < 500 ? "deferred" : "refused";
+}
+
 static void
 log_recipient(const struct connection *c, const char *path, int code,
     const char *why)
 {
 	char text[16];
 
-	log_event("recipient", "status", "refused", "code",
+	log_event("recipient", "status", status_of(code), "code",
 	    log_number(text, sizeof(text), (uint64_t)code), "from",
 	    c->tx.sender, "to", path, "addr", c->addr, "why", why, NULL);
 }
@@ -108,23 +116,44 @@ transaction_body(void *arg, const char *p, size_t n)
 	return true;
 }
 
+/* All of them, as far as there is room: then "..." is the last. */
 static const char *
-status_of(int code)
+join_recipients(char *buf, size_t size, const struct connection *c)
 {
-	return code < 500 ? "deferred" : "refused";
+	const char *s = NULL;
+	size_t n, len = 0;
+
+	buf[0] = '\0';
+	while ((s = strings_next(&c->tx.recipients, s)) != NULL) {
+		n = strlen(s);
+		if (len + n + sizeof(",,...") > size) {
+			strlcpy(buf + len, len > 0 ? ",..." : "...",
+			    size - len);
+			break;
+		}
+		if (len > 0)
+			buf[len++] = ',';
+		memcpy(buf + len, s, n + 1);
+		len += n;
+	}
+	return len > 0 || s != NULL ? buf : NULL;
 }
 
+/* In LMTP about the recipient at hand, unless the engine refuses for all. */
 static void
-log_message(struct connection *c, const char *status, uint64_t size,
-    const char *to, const char *why)
+log_message(struct connection *c, const char *status, const char *why)
 {
-	char size_text[24], count[24];
+	char size[24], count[24], number[16], to[TO_MAX];
+	bool one = c->settings.lmtp && c->tx.size > 0;
 
-	log_later("message", "status", status, "size", size == 0 ? NULL :
-	    log_number(size_text, sizeof(size_text), size), "recipients",
+	log_later("message", "status", status, "size", c->tx.size == 0 ? NULL :
+	    log_number(size, sizeof(size), c->tx.size), "recipients",
 	    log_number(count, sizeof(count), c->tx.recipients.count), "from",
-	    c->tx.sender, "to", to, "user", *c->user != '\0' ? c->user : NULL,
-	    "addr", c->addr, "why", why, NULL);
+	    c->tx.sender, "to", one ? strings_at(&c->tx.recipients,
+	    c->tx.at_hand) : join_recipients(to, sizeof(to), c), "user",
+	    *c->user != '\0' ? c->user : NULL, "addr", c->addr, "number",
+	    log_number(number, sizeof(number), c->messages), "file",
+	    deliver_file(), "why", why, NULL);
 }
 
 void
@@ -136,8 +165,7 @@ transaction_data(void *arg, struct session_verdict *v)
 	if (v->kind == SESSION_ACCEPT)
 		*v = deliver_start(c);
 	if (v->kind != SESSION_ACCEPT)
-		log_message(c, status_of(v->code), 0,
-		    strings_at(&c->tx.recipients, 0), v->text);
+		log_message(c, status_of(v->code), v->text);
 }
 
 void
@@ -151,8 +179,7 @@ transaction_answer(struct connection *c, struct session_verdict *v)
 		c->accepted++;
 	}
 	log_message(c, v->kind == SESSION_ACCEPT ? c->tx.discard ?
-	    "discarded" : "accepted" : status_of(v->code), c->tx.size,
-	    strings_at(&c->tx.recipients, c->tx.at_hand),
+	    "discarded" : "accepted" : status_of(v->code),
 	    v->kind == SESSION_ACCEPT ? NULL : v->text);
 }
 
@@ -208,5 +235,5 @@ transaction_rejected(void *arg, bool recipient, const char *path, int code,
 void
 transaction_refused(struct connection *c, const char *why)
 {
-	log_message(c, "refused", 0, strings_at(&c->tx.recipients, 0), why);
+	log_message(c, "refused", why);
 }

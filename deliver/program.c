@@ -268,6 +268,6 @@ program_check(const struct settings *s)
 }
 
 const struct target program_target = {
-	"message", true, program_create, program_commit, program_drop,
+	"message", NULL, true, program_create, program_commit, program_drop,
 	arguments_each, program_check
 };

@@ -495,6 +495,6 @@ spool_check(const struct settings *set)
 }
 
 const struct target spool_target = {
-	"spool", false, spool_create, spool_commit, spool_drop, spool_each,
+	"spool", spool.name, false, spool_create, spool_commit, spool_drop, spool_each,
 	spool_check
 };

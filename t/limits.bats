@@ -136,7 +136,7 @@ repeat_lines() {
 	END
 	[[ $(message) == *two@* && $(message) != *three@* ]]
 	# Any number of them may follow: one line on the log.
-	has_line 'event=recipient status=refused code=452' 'to=three@mx.test'
+	has_line 'event=recipient status=deferred code=452' 'to=three@mx.test'
 	not_logged to=four@mx.test
 }
 
@@ -226,7 +226,7 @@ has_line() {
 	has_line 'event=message status=refused from=bad@b.test' \
 	    'why="Bad value of a parameter"'
 	has_line 'event=message status=refused addr=local why="Syntax: MAIL'
-	has_line 'event=recipient status=refused code=452 from=a@b.test' \
+	has_line 'event=recipient status=deferred code=452 from=a@b.test' \
 	    'to=two@mx.test addr=local why="Too many recipients"'
 	has_line 'event=recipient status=refused code=555 from=a@b.test' \
 	    'to=three@mx.test'

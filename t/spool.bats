@@ -490,6 +490,28 @@ refused() {
 	messages 0
 }
 
+@test "the log has the message's number, its file and all recipients" {
+	local file
+
+	smtp -o spool="$SPOOL" < <(to a@mx.test 'two words@mx.test' b@mx.test |
+	    sed 's/two words/"two words"/')
+	file=$(basename "$SPOOL"/new/*)
+	logged 'recipients=3 from=sender@client.test to="a@mx.test,\"two words\"@mx.test,b@mx.test" addr='
+	logged "number=1 file=$file"
+}
+
+@test "many recipients leave room for the rest of the line" {
+	smtp -o spool="$SPOOL" < <(to user{10..99}@mx.test)
+	logged "recipients=90 from=sender@client.test to=user10@mx.test,user11@"
+	grep -q ',\.\.\. addr=192.0.2.7 number=1 file=' "$LOG"
+}
+
+@test "a message that was refused has no file in the log" {
+	failing fsync:EIO:1
+	deliver -o sandbox=no -o spool="$SPOOL"
+	not_logged file=
+}
+
 @test "a log that may not grow is no end of the session" {
 	printf 'QUIT\r\n' | (
 		ulimit -f 0

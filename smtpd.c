@@ -26,17 +26,22 @@ static struct session_config	 config;
 static char			 input[65536];
 static struct session_buffers	 buffers;	/* most of it untouched */
 
-/* Replies go out when there is nothing else to do: pipelining costs nothing. */
+/*
+ * Replies go out when there is nothing else to do: pipelining costs nothing.
+ * What was sent may make room for more.
+ */
 static int
 flush(struct session *s)
 {
 	const char *p;
-	size_t n = session_output(s, &p);
+	size_t n;
 
-	if (n > 0 && conn_write(p, n) == -1)
-		return -1;
-	log_release(true);
-	session_sent(s, n);
+	while ((n = session_output(s, &p)) > 0) {
+		if (conn_write(p, n) == -1)
+			return -1;
+		log_release(true);
+		session_sent(s, n);
+	}
 	return 0;
 }
 

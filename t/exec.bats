@@ -361,6 +361,30 @@ into_file() {
 	[[ $(grep -c '^250 2.0.0 for' "$WORK/out") == 3 ]]
 }
 
+@test "LMTP: the last reply does not wait for the client" {
+	program <<<'echo "for $RECIPIENT"'
+	talk -- "$SMTPD" -o hostname=mx.test -o protocol=lmtp \
+	    -o exec="$PROGRAM {recipient}" <<-'END'
+	< 220
+	> LHLO client.test
+	< 250
+	> MAIL FROM:<a@client.test>
+	< 250
+	> RCPT TO:<b@mx.test>
+	< 250
+	> RCPT TO:<c@mx.test>
+	< 250
+	> DATA
+	< 354
+	> .
+	< 250 for b
+	< 250 for c
+	> QUIT
+	< 221
+	eof
+	END
+}
+
 @test "a reply does not wait for the next message's run" {
 	program <<-'END'
 	grep -c '^250 2.0.0 taken' "$WORK/out" >>"$WORK/told"

@@ -152,7 +152,7 @@ LOADER	:= $(shell $(CC) -\#\#\# -x c /dev/null 2>&1 | sed -n \
 	's/.*-dynamic-linker"\{0,1\} "\{0,1\}\([^" ]*\).*/\1/p')
 
 BASE	= -std=gnu11 $(WARNINGS) $(BSD_CFLAGS) $(TLS_CFLAGS) -MMD -MP \
-	-DMODULE_DIR='"$(MODDIR)"' -DLOADER='"$(LOADER)"' -I.
+	-DSMTPD_VERSION='"$(VERSION)"' -DMODULE_DIR='"$(MODDIR)"' -DLOADER='"$(LOADER)"' -I.
 LINK	= -Wl,-z,relro,-z,now -Wl,-O1 -Wl,--as-needed
 COMPILE	= $(CC) $(BASE) $(HARDEN) $(CFLAGS) $(CPPFLAGS)
 COMPILE_ASAN = $(CC) $(BASE) $(SANITIZE) $(CPPFLAGS)

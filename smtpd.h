@@ -17,8 +17,6 @@
 #include "session.h"
 #include "strlist.h"
 
-#define SMTPD_VERSION	"0.1.0"
-
 /* settings.c: the one table of settings. */
 
 enum tls_mode { TLS_AUTO, TLS_OFF, TLS_OFFER, TLS_REQUIRE, TLS_IMPLICIT };

@@ -71,3 +71,45 @@ load ../lib
 	! grep -E ' (read|write|open|malloc|free|time|getenv|poll)$' \
 	    <<<"$output"
 }
+
+@test "the version is the same wherever it stands" {
+	local version header
+
+	cd "$ROOT"
+	version=$(sed -n 's/^VERSION	= //p' Makefile)
+	[[ $version =~ ^([0-9]+)\.([0-9]+)\.([0-9]+)$ ]]
+	header=$((BASH_REMATCH[1] * 10000 + BASH_REMATCH[2] * 100 + \
+	    BASH_REMATCH[3]))
+	[[ $("$SMTPD" -V) == "smtpd $version" ]]
+	grep -q "^#define SESSION_VERSION[^0-9]*$header[^0-9]" session.h
+	head -n 1 debian/changelog | grep -qE "\($version(-[0-9]+)?\)"
+	grep -m 1 '^## ' CHANGELOG.md | grep -q "^## $version\b"
+	# Nowhere else, or it would be forgotten there.
+	run -1 grep -rnF "\"$version\"" --include=*.[ch] .
+}
+
+@test "SECURITY.md names tests that there are" {
+	local file name count=0
+
+	cd "$ROOT"
+	while IFS= read -r name; do
+		file=t/${name%%: *}
+		grep -qxF "@test \"${name#*: }\" {" "$file" ||
+			fail "$name" || return
+		count=$((count + 1))
+	done < <(grep -o '`[a-z0-9/]*\.bats: [^`]*`' SECURITY.md | tr -d '`')
+	((count > 60))
+}
+
+@test "what the documents name is there" {
+	local document name
+
+	cd "$ROOT"
+	for document in README.md CONTRIBUTING.md DESIGN.md t/README.md; do
+		while IFS= read -r name; do
+			[[ -e $name || -e t/$name ]] ||
+				fail "$document: $name" || return
+		done < <(grep -oE '`[a-z]+/[a-z./-]+\.[a-z]+`' "$document" |
+		    tr -d '`' | sort -u)
+	done
+}

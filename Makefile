@@ -133,8 +133,8 @@ FUZZ_PACKAGES = \
 
 WARNINGS = -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wsign-compare -Wshadow -Wcast-qual -Wformat=2 \
-	-Wwrite-strings -Wvla -Werror
-HARDEN	= -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	-Wwrite-strings -Wvla -Wconversion -Wsign-conversion -Werror
+HARDEN	= -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
 	-fstack-clash-protection -fcf-protection
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer

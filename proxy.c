@@ -65,7 +65,7 @@ need_v1(const unsigned char *buf, size_t len)
 		return lf == buf + len - 1 && lf[-1] == '\r' &&
 		    len >= V1_MIN && len <= V1_MAX ? 0 : -1;
 	if (len < V1_MIN)
-		return V1_MIN - len;
+		return (int)(V1_MIN - len);
 	need = buf[len - 1] == '\r' ? 1 : 2;
 	return len + need <= V1_MAX ? (int)need : -1;
 }
@@ -76,11 +76,11 @@ need_v2(const unsigned char *buf, size_t len)
 	size_t size;
 
 	if (len < V2_MIN)
-		return V2_MIN - len;
-	size = V2_MIN + (buf[14] << 8 | buf[15]);
+		return (int)(V2_MIN - len);
+	size = V2_MIN + (size_t)(buf[14] << 8 | buf[15]);
 	if (size > PROXY_MAX || size < len)
 		return -1;
-	return size - len;
+	return (int)(size - len);
 }
 
 int
@@ -113,7 +113,7 @@ put_address(int family, const void *from, char *to, size_t size)
 			return put_address(AF_INET, &in6.s6_addr[12], to,
 			    size);
 	}
-	return inet_ntop(family, from, to, size) == NULL ? -1 : 0;
+	return inet_ntop(family, from, to, (socklen_t)size) == NULL ? -1 : 0;
 }
 
 static int
@@ -135,7 +135,7 @@ text_port(const char *text, char *to, size_t size)
 	for (i = 0; text[i] != '\0'; i++) {
 		if (text[i] < '0' || text[i] > '9' || i == 5)
 			return -1;
-		n = n * 10 + (text[i] - '0');
+		n = n * 10 + (unsigned)(text[i] - '0');
 	}
 	if (i == 0 || n > 65535 || (text[0] == '0' && i > 1))
 		return -1;
@@ -367,10 +367,10 @@ proxy_read(struct connection *c)
 		seconds = TIME_MAX;
 	deadline = conn_now() + (int64_t)seconds * 1000;
 	while ((need = proxy_need(buf, len)) > 0) {
-		n = read_some(buf + len, need, deadline);
+		n = read_some(buf + len, (size_t)need, deadline);
 		if (n <= 0)
 			return cut_short(c->addr, n, len);
-		len += n;
+		len += (size_t)n;
 	}
 	if (need == -1 || proxy_parse(buf, len, &h) == -1)
 		return reject(c->addr, "not a PROXY header");

@@ -81,9 +81,9 @@ static const struct session_verdict permitted = { .kind = SESSION_ACCEPT };
 /* The request. */
 
 static bool
-is_control(unsigned char c)
+is_control(char c)
 {
-	return c < 0x20 || c == 0x7f;
+	return (unsigned char)c < 0x20 || c == 0x7f;
 }
 
 /* A value may not end its line: what is not printable becomes "?". */
@@ -360,7 +360,7 @@ act_refuse(struct policy_answer *a, const struct action *action,
 	if (len > 0) {
 		memcpy(a->status, text, len);
 		a->status[len] = '\0';
-		a->status[0] = '0' + action->code / 100;
+		a->status[0] = (char)('0' + action->code / 100);
 		text += len + strspn(text + len, " ");
 	}
 	strlcpy(a->text, *text == '\0' ? action->text : text,
@@ -406,12 +406,12 @@ find_action(char *buf, size_t size, const char *s, size_t len)
 	size_t n;
 
 	for (; s < end; s = line_end + 1) {
-		if ((line_end = memchr(s, '\n', end - s)) == NULL)
+		if ((line_end = memchr(s, '\n', (size_t)(end - s))) == NULL)
 			line_end = end;
 		if (line_end - s < 7 || memcmp(s, "action=", 7) != 0)
 			continue;
-		n = line_end - s - 7;
-		if (n >= size || memchr(s, '\0', line_end - s) != NULL)
+		n = (size_t)(line_end - s) - 7;
+		if (n >= size || memchr(s, '\0', n + 7) != NULL)
 			return NULL;
 		memcpy(buf, s + 7, n);
 		buf[n] = '\0';

@@ -31,6 +31,7 @@
 #define KEY_SIZE	(SESSION_PATH_MAX + 1)
 #define KEYS		6
 #define CDB_HEADER	2048	/* 256 times position and length of a table */
+#define CDB_RECORD	8	/* octets before its key */
 #define TEXT_SLOW	65536	/* octets; from here on -t points to cdb */
 #define FAULTS_SHOWN	10
 
@@ -156,10 +157,10 @@ put_quoted(char *out, const char *s, size_t len)
 static bool
 normalize(struct key *key, const char *s, size_t len)
 {
-	ssize_t local = local_length(s, len);
-	size_t i, n;
+	ssize_t length = local_length(s, len);
+	size_t i, n, local = (size_t)length;
 
-	if (local == -1 || len >= sizeof(key->text))
+	if (length == -1 || len >= sizeof(key->text))
 		return false;
 	n = local;
 	if (s[0] == '"')
@@ -198,7 +199,7 @@ make_keys(struct keys *keys, const char *path, const char *delimiter)
 	keys->n = 0;
 	if (!normalize(&full, path, strlen(path)))
 		return false;
-	user = local_length(full.text, full.len);
+	user = (size_t)local_length(full.text, full.len);
 	domain = full.text + user;
 	domain_len = full.len - user;
 	add_key(keys, full.text, user, domain, domain_len);
@@ -232,7 +233,7 @@ word_length(const char *line, size_t len)
 		    local_length(line, len) : 0;
 	size_t n;
 
-	for (n = local == -1 ? 0 : local; n < len && !is_blank(line[n]); n++)
+	for (n = local == -1 ? 0 : (size_t)local; n < len && !is_blank(line[n]); n++)
 		;
 	return n;
 }
@@ -341,7 +342,7 @@ list_start(struct list *list, const char *path)
 	if (fstat(list->fd, &list->st) == -1 ||
 	    (n = pread(list->fd, list->buf, sizeof(list->buf), 0)) == -1)
 		return -1;
-	list->len = n;
+	list->len = (size_t)n;
 	/* No text has this octet, and each cdb of under 16 MB has. */
 	if (memchr(list->buf, '\0', list->len) != NULL && !is_cdb(list)) {
 		errno = EBADMSG;
@@ -389,13 +390,14 @@ text_block(struct list *list, bool *over, each *fn, void *arg)
 	char *s = list->buf, *end = s + list->len, *lf;
 	int r;
 
-	while ((lf = memchr(s, '\n', end - s)) != NULL) {
-		if (!*over && (r = text_line(s, lf - s, fn, arg)) != 0)
+	while ((lf = memchr(s, '\n', (size_t)(end - s))) != NULL) {
+		if (!*over &&
+		    (r = text_line(s, (size_t)(lf - s), fn, arg)) != 0)
 			return r;
 		*over = false;
 		s = lf + 1;
 	}
-	list->len = end - s;
+	list->len = (size_t)(end - s);
 	if (list->len == sizeof(list->buf)) {
 		if (!*over && (r = text_line(s, list->len, fn, arg)) != 0)
 			return r;
@@ -410,9 +412,9 @@ text_block(struct list *list, bool *over, each *fn, void *arg)
 static int
 text_each(struct list *list, each *fn, void *arg)
 {
-	off_t at = list->len;
+	off_t at = (off_t)list->len;
 	bool over = false;
-	ssize_t n = list->len;
+	ssize_t n = (ssize_t)list->len;
 	int r;
 
 	while (n > 0) {
@@ -422,7 +424,7 @@ text_each(struct list *list, each *fn, void *arg)
 		    sizeof(list->buf) - list->len, at);
 		if (n == -1)
 			return -1;
-		list->len += n;
+		list->len += (size_t)n;
 		at += n;
 	}
 	/* The last line may lack its end. */
@@ -478,13 +480,13 @@ cdb_read(const struct list *list, char *buf, size_t len, off_t at)
 static int
 cdb_is(const struct list *list, off_t at, const struct key *key)
 {
-	char head[8], text[KEY_SIZE];
+	char head[CDB_RECORD], text[KEY_SIZE];
 
 	if (cdb_read(list, head, sizeof(head), at) == -1)
 		return -1;
 	if (u32(head) != key->len)
 		return 0;
-	if (cdb_read(list, text, key->len, at + sizeof(head)) == -1)
+	if (cdb_read(list, text, key->len, at + CDB_RECORD) == -1)
 		return -1;
 	return memcmp(text, key->text, key->len) == 0;
 }
@@ -523,7 +525,7 @@ cdb_find(const struct list *list, const struct key *key)
 static int
 cdb_each(struct list *list, each *fn, void *arg)
 {
-	char head[8], text[KEY_SIZE];
+	char head[CDB_RECORD], text[KEY_SIZE];
 	off_t at = CDB_HEADER, end = list->st.st_size;
 	size_t i, len;
 	int r;
@@ -537,11 +539,11 @@ cdb_each(struct list *list, each *fn, void *arg)
 		len = u32(head);
 		if (len > sizeof(text))
 			len = sizeof(text);
-		if (cdb_read(list, text, len, at + sizeof(head)) == -1)
+		if (cdb_read(list, text, len, at + CDB_RECORD) == -1)
 			return -1;
 		if ((r = fn(arg, text, len)) != 0)
 			return r;
-		at += sizeof(head) + (off_t)u32(head) + u32(head + 4);
+		at += CDB_RECORD + (off_t)u32(head) + u32(head + 4);
 	}
 	return 0;
 }
@@ -648,7 +650,7 @@ recipients_check(const struct settings *settings)
 		warnx("recipients: %s: it names nobody", test.path);
 		test.faults++;
 	}
-	return test.faults;
+	return (int)test.faults;
 }
 
 const struct filter recipients_filter = {

@@ -42,7 +42,7 @@ PROGRAM	= smtpd.c \
 	  strlist.c \
 	  transaction.c \
 	  $(ENGINE)
-TLS	= tls.c tls/certificates.c tls/keys.c
+TLS	= tls.c tls/certificates.c tls/fingerprints.c tls/keys.c
 AUTH	= auth.c crypto.c $(filter-out auth/checkpw.c,$(wildcard auth/*.c))
 TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))
 MAN8	= man/smtpd.8

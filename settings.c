@@ -82,6 +82,10 @@ static const struct setting settings[] = {
 	TEXT("tls-priority", STRING, tls_priority),
 	FILES("tls-client-ca", FILENAME, tls_client_ca, READ_BY_TLS),
 	FILES("tls-client-crl", FILENAME, tls_client_crl, READ_BY_TLS),
+	FILES("tls-client-fingerprints", FILENAME, tls_client_fingerprints,
+	    READ_BY_TLS),
+	CHOICE("tls-client-server-certs", BOOL, tls_client_server_certs,
+	    no_yes, "no"),
 	CHOICE("tls-client-require", BOOL, tls_client_require, no_yes, "no"),
 	CHOICE("auth", ENUM, auth, auth_modes, "auto"),
 	CHOICE("auth-mechanisms", SET, auth_mechanisms, mechanisms,
@@ -431,8 +435,12 @@ finish_tls(struct settings *s)
 		return "tls: want tls-cert and tls-key";
 	if (s->tls == TLS_REQUIRE && (s->disable & SESSION_EXT_STARTTLS) != 0)
 		return "tls: require, but STARTTLS is disabled";
-	if (s->tls_client_require && s->tls_client_ca == NULL)
-		return "tls-client-require: want tls-client-ca";
+	if (s->tls_client_require && s->tls_client_ca == NULL &&
+	    s->tls_client_fingerprints == NULL)
+		return "tls-client-require: want tls-client-ca or "
+		    "tls-client-fingerprints";
+	if (s->tls_client_server_certs && s->tls_client_ca == NULL)
+		return "tls-client-server-certs: want tls-client-ca";
 	if (s->tls_client_crl != NULL && s->tls_client_ca == NULL)
 		return "tls-client-crl: want tls-client-ca";
 	return NULL;
@@ -444,8 +452,9 @@ check_external(const struct settings *s)
 {
 	if ((s->auth_mechanisms & MECHANISM_EXTERNAL) == 0)
 		return NULL;
-	if (s->tls_client_ca == NULL)
-		return "auth-mechanisms: EXTERNAL wants tls-client-ca";
+	if (s->tls_client_ca == NULL && s->tls_client_fingerprints == NULL)
+		return "auth-mechanisms: EXTERNAL wants tls-client-ca or "
+		    "tls-client-fingerprints";
 	if (s->auth_file == NULL && s->auth_users == NULL)
 		return "auth-mechanisms: EXTERNAL wants auth-file or "
 		    "auth-users";

@@ -54,6 +54,8 @@ struct settings {
 	char		*tls_priority;
 	char		*tls_client_ca;
 	char		*tls_client_crl;
+	char		*tls_client_fingerprints;
+	bool		 tls_client_server_certs;
 	bool		 tls_client_require;
 	enum auth_mode	 auth;
 	unsigned	 auth_mechanisms;	/* MECHANISM_EXTERNAL | ... */

@@ -150,7 +150,8 @@ start_session(struct tls *t, const struct settings *s, char *err, size_t size)
 		return tls_complain(err, size, "tls", "GnuTLS",
 		    gnutls_strerror(rc));
 	explicit_bzero(loaded.certificates.ticket_key, TICKET_KEY_SIZE);
-	t->client_wanted = s->tls_client_ca != NULL;
+	t->client_wanted = s->tls_client_ca != NULL ||
+	    s->tls_client_fingerprints != NULL;
 	t->client_required = t->client_wanted && s->tls_client_require;
 	if (t->client_wanted)
 		gnutls_certificate_server_set_request(t->session,

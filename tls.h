@@ -45,11 +45,23 @@ int	tls_file(const char *setting, const char *path, gnutls_datum_t *,
 	    char *err, size_t);
 void	tls_wipe(gnutls_datum_t *);
 
+/* fingerprints.c: certificates that are known one by one. */
+
+/* The file as a string, to be freed; NULL: why is in err. */
+char	*fingerprints_load(const char *path, char *err, size_t);
+/* The name that goes with this certificate (DER): 1, 0, or -1: can't tell. */
+int	fingerprints_find(const char *text, const gnutls_datum_t *, char *name,
+	    size_t);
+/* -t: what is wrong with the lines, on standard error; count of it. */
+int	fingerprints_check(const char *path, const char *text);
+
 /* certificates.c: our certificates, and the client's certificate. */
 
 struct certificates {		/* what the files have in them */
 	gnutls_certificate_credentials_t credentials;
 	time_t		 crl_until;	/* tls-client-crl is good; 0: ever */
+	char		*prints;	/* tls-client-fingerprints, as it is */
+	bool		 any_purpose;	/* for servers will do as well */
 	bool		 tickets;
 	unsigned char	 ticket_key[TICKET_KEY_SIZE];
 };

@@ -227,3 +227,67 @@ revoke() {
 	((status == 78))
 	[[ $output == *'tls-client-crl: want tls-client-ca'* ]]
 }
+
+@test "tls-client-server-certs: those for servers as well, but not others" {
+	implicit "${EC[@]}" "${CA[@]}" -o tls-client-server-certs=yes
+	quick -cert "$CERTS/other.pem" -key "$CERTS/other.key"
+	logged CN=other.test
+	logged verify=ok
+	quick "${CLIENT[@]}"
+	: >"$LOG"
+	own CN=client.test tls_www_client 2099 self
+	quick "${OWN[@]}"
+	logged 'verify="unknown issuer"'
+}
+
+# fingerprint CERTIFICATE [SED]: as openssl prints it, changed.
+fingerprint() {
+	openssl x509 -in "$1" -noout -fingerprint -sha256 |
+		sed "s/.*=//;${2-}"
+}
+
+@test "tls-client-fingerprints: known one by one, with a name" {
+	local change users=$BATS_TEST_TMPDIR/users list=$BATS_TEST_TMPDIR/list
+
+	own CN=whoever tls_www_server 2021 self
+	echo joe >"$users"
+	for change in '' 's/://g' 's/.*/\L&/' 's/$/ /'; do
+		{
+			echo '# ours'
+			echo
+			echo "$(fingerprint "$CERTS/ec.pem") somebody"
+			echo "$(fingerprint "$BATS_TEST_TMPDIR/own.pem" \
+			    "$change") joe"
+		} >"$list"
+		: >"$LOG"
+		implicit "${EC[@]}" -o tls-client-fingerprints="$list" \
+		    -o tls-client-require=yes -o auth-users="$users" \
+		    -o auth-mechanisms=EXTERNAL
+		printf '%s\n' '< 220' '> EHLO a' '< 250' '> AUTH EXTERNAL =' \
+		    '< 235' | talk -tls "${OWN[@]}" || fail "$change" || return
+		logged 'client=CN=whoever verify=ok' ||
+			logged 'client="CN=whoever" verify=ok'
+		logged 'mechanism=EXTERNAL user=joe'
+	done
+	refused "${CLIENT[@]}"
+	refused
+}
+
+@test "tls-client-fingerprints beside an authority; lines that are none" {
+	local list=$BATS_TEST_TMPDIR/list
+
+	own CN=whoever tls_www_client 2099 self
+	{
+		fingerprint "$BATS_TEST_TMPDIR/own.pem"		# no name
+		echo 'AB:CD name'
+	} >"$list"
+	implicit "${EC[@]}" "${CA[@]}" -o tls-client-fingerprints="$list"
+	quick "${OWN[@]}"
+	logged 'verify="unknown issuer"'
+	quick "${CLIENT[@]}"
+	logged verify=ok
+	checked "${EC[@]}" -o tls-client-fingerprints="$list"
+	((status == 78))
+	[[ $output == *"$list: line 1: not SHA-256 and a name"* ]]
+	[[ $output == *"$list: line 2: not SHA-256 and a name"* ]]
+}

@@ -516,7 +516,8 @@ impossible() {
 	    -o policy=unix:/p -o policy-end='inet:[::1]:25' -o tls=require \
 	    -o tls-cert=a -o tls-key=ak -o tls-cert=b -o tls-key=bk \
 	    -o tls-ticket-key=t -o tls-priority=NORMAL:-VERS-ALL \
-	    -o tls-client-ca=ca -o tls-client-crl=cl -o auth=require \
+	    -o tls-client-ca=ca -o tls-client-crl=cl -o tls-client-server-certs=yes \
+	    -o tls-client-fingerprints=f -o auth=require \
 	    -o auth-file=u -o auth-users=n -o auth-mechanisms='LOGIN external' \
 	    -o 'auth-program=/bin/p x' -o auth-any=yes -o auth-cleartext=yes \
 	    -o max-size=3K -o max-recipients=1 -o max-messages=2 \

@@ -11,6 +11,7 @@
 #include <err.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -228,6 +229,11 @@ load_clients(struct certificates *c, const struct settings *s, char *err,
 {
 	gnutls_certificate_set_verify_flags(c->credentials,
 	    GNUTLS_PROFILE_TO_VFLAGS(GNUTLS_PROFILE_MEDIUM));
+	c->any_purpose = s->tls_client_server_certs;
+	if (s->tls_client_fingerprints != NULL &&
+	    (c->prints = fingerprints_load(s->tls_client_fingerprints, err,
+	    size)) == NULL)
+		return -1;
 	if (s->tls_client_ca == NULL)
 		return 0;
 	if (load_client_ca(c->credentials, s->tls_client_ca, err, size) == -1)
@@ -293,6 +299,8 @@ certificates_forget(struct certificates *c)
 	if (c->credentials != NULL)
 		gnutls_certificate_free_credentials(c->credentials);
 	c->credentials = NULL;
+	free(c->prints);
+	c->prints = NULL;
 	explicit_bzero(c->ticket_key, sizeof(c->ticket_key));
 }
 
@@ -406,21 +414,18 @@ get_subject(struct tls_client *c, const gnutls_datum_t *peer)
 	return rc;
 }
 
-const char *
-certificates_client(gnutls_session_t session, const struct certificates *our,
-    struct tls_client *c)
+/* By an authority: "ok", or what is wrong. */
+static const char *
+verify(gnutls_session_t session, const struct certificates *our)
 {
-	static unsigned char purpose[] = GNUTLS_KP_TLS_WWW_CLIENT;
-	gnutls_typed_vdata_st data = { GNUTLS_DT_KEY_PURPOSE_OID, purpose,
+	static unsigned char client[] = GNUTLS_KP_TLS_WWW_CLIENT;
+	gnutls_typed_vdata_st purpose = { GNUTLS_DT_KEY_PURPOSE_OID, client,
 	    0 };
-	const gnutls_datum_t *peer;
-	unsigned count, status = 0;
+	unsigned status = 0;
 	int rc;
 
-	peer = gnutls_certificate_get_peers(session, &count);
-	if (peer == NULL || count == 0)
-		return "none";
-	rc = gnutls_certificate_verify_peers(session, &data, 1, &status);
+	rc = gnutls_certificate_verify_peers(session, &purpose,
+	    our->any_purpose ? 0 : 1, &status);
 	if (rc < 0)
 		return gnutls_strerror(rc);
 	if (status != 0)
@@ -428,7 +433,33 @@ certificates_client(gnutls_session_t session, const struct certificates *our,
 	/* GnuTLS looks at numbers only. */
 	if (our->crl_until != 0 && our->crl_until < time(NULL))
 		return "revocation list too old";
-	return get_subject(c, peer) == 0 ? "ok" : "subject too long";
+	return "ok";
+}
+
+const char *
+certificates_client(gnutls_session_t session, const struct certificates *our,
+    struct tls_client *c)
+{
+	const gnutls_datum_t *peer;
+	const char *verdict;
+	char name[sizeof(c->name)];
+	unsigned count;
+	int listed = 0;
+
+	peer = gnutls_certificate_get_peers(session, &count);
+	if (peer == NULL || count == 0)
+		return "none";
+	if (our->prints != NULL)
+		listed = fingerprints_find(our->prints, peer, name,
+		    sizeof(name));
+	verdict = listed == 1 ? "ok" : verify(session, our);
+	if (strcmp(verdict, "ok") != 0)
+		return verdict;
+	if (get_subject(c, peer) == -1)
+		return "subject too long";
+	if (listed == 1)
+		strlcpy(c->name, name, sizeof(c->name));
+	return verdict;
 }
 
 /* smtpd -t. */
@@ -481,6 +512,9 @@ certificates_check(const struct settings *s)
 	for (i = 0; i < TLS_CERTS_MAX && s->tls_cert[i] != NULL; i++)
 		bad += check_pair(&scratch, s, i);
 	bad += check_result(load_clients(&scratch, s, err, sizeof(err)), err);
+	if (scratch.prints != NULL)
+		bad += fingerprints_check(s->tls_client_fingerprints,
+		    scratch.prints);
 	if (scratch.crl_until != 0 && scratch.crl_until < time(NULL)) {
 		warnx("tls-client-crl: %s: too old", s->tls_client_crl);
 		bad++;

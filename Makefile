@@ -290,16 +290,45 @@ check-full:
 
 bench:
 	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory -s all build/bench/floor build/bench/load
+	@$(MAKE) --no-print-directory -s all build/bench/floor build/bench/load \
+	    build/bench/engine
 	@bench/run
+	@build/bench/engine
 
 build/bench/%: bench/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) -O2 -std=gnu11 $(WARNINGS) -o $@ $<
 
+build/bench/engine: bench/engine.c Makefile libsession.a
+	@mkdir -p $(@D)
+	$(CC) -O2 -std=gnu11 $(WARNINGS) -I. -o $@ $< libsession.a
+
 build/bench/floor: bench/floor.c Makefile
 	@mkdir -p $(@D)
 	$(CC) -O2 -std=gnu11 $(WARNINGS) -static -o $@ $<
+
+# How much of the engine the tests in process reach, by branches.
+COVERED	= library embedder split wipe replay
+
+coverage:
+	@t/packages $(BUILD_PACKAGES) $(TEST_PACKAGES) gcovr
+	@$(MAKE) --no-print-directory -s $(COVERED:%=build/cov/t/%)
+	@find build/cov -name '*.gcda' -delete
+	@SMTPD=$(CURDIR)/smtpd TOOLS=$(CURDIR)/build/cov/t bats t/library.bats \
+	    t/split.bats t/corpus.bats t/sasl.bats | grep '^not ok' || true
+	@gcovr -r . --filter 'session' --branches build/cov
+
+build/cov/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARNINGS) -MMD -MP --coverage -O0 -g -c -o $@ $<
+
+build/cov/t/%: t/%.c $(call objects,build/cov,$(ENGINE))
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 --coverage -O1 -I. -o $@ $^
+
+build/cov/t/replay: fuzz/session.c $(call objects,build/cov,$(ENGINE))
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 --coverage -O1 -I. -DSTANDALONE -o $@ $^
 
 # The engine under random input for FUZZ_SECONDS; findings go to t/corpus.
 FUZZ_SECONDS = 60
@@ -474,7 +503,7 @@ clean:
 	rm -rf build smtpd smtpd-tls libsession.a libsession.so.*
 
 FORCE:
-.PHONY: all install-lib asan tools packages run check check-full bench fuzz fuzz-parsers \
+.PHONY: all install-lib coverage asan tools packages run check check-full bench fuzz fuzz-parsers \
 	fuzz-milter install \
 	uninstall clean have-bsd FORCE
 .DELETE_ON_ERROR:

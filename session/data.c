@@ -77,11 +77,11 @@ give_kept(struct session *s)
 	give(s, s->kept, n);
 }
 
-/* False: it is not of the caller's buffer, or there is no such. */
+/* False: it is not of the caller's buffer. */
 static bool
 keep(struct session *s, const char *p, size_t n)
 {
-	if (s->kept == NULL || p < s->kept + s->kept_len || p >= s->kept_end)
+	if (p < s->kept + s->kept_len || p >= s->kept_end)
 		return false;
 	if (s->kept_len == 0)
 		s->kept += p - s->kept;
@@ -103,9 +103,11 @@ emit(struct session *s, const char *p, size_t n)
 			return;
 		}
 	}
-	if (keep(s, p, n))
-		return;
-	give_kept(s);
+	if (s->kept != NULL) {
+		if (keep(s, p, n))
+			return;
+		give_kept(s);
+	}
 	give(s, p, n);
 }
 

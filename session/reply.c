@@ -160,8 +160,9 @@ put(struct session *s, struct line *l)
 void
 reply_line(struct session *s, int code, char separator, const char *text)
 {
-	struct line l = { 0 };
+	struct line l;
 
+	l.len = 0;
 	add_code(&l, code, separator);
 	add(&l, text, sizeof(l.text));
 	put(s, &l);
@@ -183,8 +184,9 @@ say(struct session *s, int code, const char *status, bool name,
 	bool last = false;
 
 	for (i = 1; !last; i++, text += n + 1) {
-		struct line l = { 0 };
+		struct line l;
 
+		l.len = 0;
 		n = strcspn(text, "\n");
 		last = text[n] == '\0' || text[n + 1] == '\0' ||
 		    i == SESSION_LINES_MAX;

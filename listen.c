@@ -211,6 +211,16 @@ watch(int fd, uint32_t events, unsigned what)
 	return epoll_ctl(l.epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
+/*
+ * Before a close(2): a child that was forked a moment ago may still have it
+ * open, and for epoll(7) it would go on.
+ */
+static void
+unwatch(int fd)
+{
+	epoll_ctl(l.epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
 static void
 watch_all(void)
 {
@@ -274,26 +284,29 @@ open_log(struct settings *set)
 static int
 load_tls(const struct settings *set, char *err, size_t size)
 {
-	int tries, fd = -1;
+	int tries, fd, good = 0;
 
 	for (tries = 0; tries < TRIES; tries++) {
-		if (fd != -1)
-			close(fd);
 		fresh_settings(set->file);
 		fresh_files(set);
-		if ((fd = keys_start(err, size)) != -1 &&
-		    fresh_look(set) != FRESH_FILES &&
-		    (set->tls == TLS_OFF || tls_module->load(set,
-		    keys_signature, err, size) == 0) &&
-		    fresh_look(set) != FRESH_FILES) {
-			keys_use(fd);
-			return watch(fd, EPOLLIN, EV_KEYS);
-		}
+		fd = keys_start(err, size);
+		good = fd != -1 && (set->tls == TLS_OFF || tls_module->load(set,
+		    keys_signature, err, size) == 0);
+		if (fresh_look(set) != FRESH_FILES)
+			break;
+		if (fd != -1)
+			close(fd);
+		fd = -1;
 		poll(NULL, 0, TRY_MS);
 	}
-	if (fd != -1)
-		close(fd);
-	return -1;
+	if (!good || fd == -1) {
+		if (fd != -1)
+			close(fd);
+		return -1;
+	}
+	unwatch(keys_fd());
+	keys_use(fd);
+	return watch(fd, EPOLLIN, EV_KEYS);
 }
 
 /* Without TLS it goes on: 454 where it is asked for, and mail comes in clear. */
@@ -408,6 +421,7 @@ static void
 lost_keys(const struct settings *set)
 {
 	log_error(0, "keys", "ended, is started again");
+	unwatch(keys_fd());
 	keys_use(-1);
 	start_tls(set);
 	l.lost = keys_fd() == -1;
@@ -714,8 +728,10 @@ place_event(unsigned i, uint32_t events)
 	if ((events & EPOLLHUP) == 0) {
 		keys_give(p->fd, p->asked);
 		p->asked = true;
-	} else
-		places_ended(i);
+		return;
+	}
+	unwatch(p->fd);
+	places_ended(i);
 }
 
 static void

@@ -274,3 +274,184 @@ banner() {
 small() {
 	[[ $(readlink "/proc/$1/exe") == "$SMTPD" ]]
 }
+
+# sessions: the processes that are ours, but not the one with the keys.
+sessions() {
+	pgrep -P "$LISTENING" || :
+}
+
+# layout: where the listener's program lies in memory.
+layout() {
+	head -n 1 "/proc/$LISTENING/maps"
+}
+
+@test "a session that crashes: logged, another layout, no connection lost" {
+	local before victim
+
+	listen
+	stay one
+	victim=$(sessions)
+	stay two
+	before=$(layout)
+	kill -SEGV "$victim"
+	wait_for grep -q 'event=reload status=started' "$LOG"
+	logged 'event=crash addr=127.0.0.1 how="signal 11"'
+	not_logged away=
+	[[ $(layout) != "$before" ]]
+	hello
+	# The place of the second one was kept.
+	wait_for used 1
+	kill "$STAY"
+	wait_for used 0
+}
+
+# used N: so many places are, now.
+used() {
+	local n
+
+	n=$(grep -c event=places "$LOG") || :
+	kill -USR1 "$LISTENING"
+	wait_for more_places "$n"
+	[[ $(grep event=places "$LOG" | tail -n 1) == *"used=$1 "* ]]
+}
+
+more_places() {
+	(($(grep -c event=places "$LOG") > $1))
+}
+
+@test "the network of a client that crashed its session is turned away" {
+	unshare -n bash -s "$SMTPD" "$TOOLS/talk" "$BATS_TEST_TMPDIR" \
+	    <<-'EOF' || fail "$(<"$BATS_TEST_TMPDIR/log")"
+	set -e
+	ip link set lo up
+	ip addr add 192.0.2.1/32 dev lo
+	ip addr add 192.0.2.2/32 dev lo
+	log=$3/log
+	until_logged() {
+		local i
+
+		for ((i = 0; i < 200; i++)); do
+			! grep -q "$1" "$log" || return 0
+			sleep 0.05
+		done
+		return 1
+	}
+	"$1" -l 192.0.2.1:25 2>"$log" &
+	listener=$!
+	trap 'kill "$listener"' EXIT
+	until_logged event=listen
+	exec 7<>/dev/tcp/192.0.2.1/25
+	read -r -u 7
+	kill -SEGV "$(pgrep -P "$listener")"
+	until_logged status=started
+	grep -q 'event=crash.*away=60' "$log"
+	printf '%s\n' '< 421 4.7.0' eof | "$2" 192.0.2.1 25
+	grep -q 'event=refused why=crash addr=192.0.2.1' "$log"
+	printf '%s\n' '< 220' | "$2" -from 192.0.2.2 192.0.2.1 25
+	EOF
+}
+
+@test "500 connections and 500 resets: all are served or told 421" {
+	listen -o max-connections-source=0
+	"$PYTHON" - "$PORT" <<-'END'
+	import socket, struct, sys
+	for n in range(1000):
+	    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
+	    if n >= 500:
+	        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+	            struct.pack("ii", 1, 0))
+	    elif n % 50 == 0:
+	        assert s.recv(3) in (b"220", b"421")
+	    s.close()
+	END
+	wait_for hello
+	wait_for used 0
+	not_logged event=crash
+}
+
+@test "no descriptors left: one is told 421, and later all are served again" {
+	local i
+
+	background bash -c 'ulimit -n 24; exec "$@"' - "$SMTPD" \
+	    -l 127.0.0.1:0 2>>"$LOG"
+	LISTENING=$!
+	wait_for listening "$LISTENING"
+	for i in {1..24}; do
+		background "$PYTHON" "$ROOT/t/stay.py" "$PORT" \
+		    "$BATS_TEST_TMPDIR/stay.$i" 2>/dev/null
+	done
+	wait_for grep -q 421 "$BATS_TEST_TMPDIR"/stay.*
+	grep -q 'Too many open files\|why=resources' "$LOG"
+	for i in "${SERVERS[@]:1}"; do
+		kill "$i" 2>/dev/null || :
+	done
+	wait_for hello
+}
+
+@test "a certificate that is replaced is the next one's; a bad one keeps the old" {
+	local dir=$BATS_TEST_TMPDIR
+
+	certs
+	cp "$CERTS/ec.pem" "$dir/cert"
+	cp "$CERTS/ec.key" "$dir/key"
+	listen -o tls-cert="$dir/cert" -o tls-key="$dir/key"
+	issued mx.test
+	# A certificate without its key is not taken.
+	cp "$CERTS/other.pem" "$dir/cert"
+	kill -HUP "$LISTENING"
+	wait_for grep -q 'event=reload status=kept.*not the key' "$LOG"
+	issued mx.test
+	cp "$CERTS/other.key" "$dir/key"
+	kill -HUP "$LISTENING"
+	wait_for grep -q 'event=reload status=ok' "$LOG"
+	issued other.test
+}
+
+# issued NAME: the certificate is for that name.
+issued() {
+	openssl s_client -starttls smtp -connect "127.0.0.1:$PORT" </dev/null \
+	    2>&1 | grep -q "subject=CN = $1"
+}
+
+@test "the process with the keys ends: it is started again" {
+	local keys
+
+	certs
+	listen -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key"
+	keys=$(sessions)
+	kill -KILL "$keys"
+	wait_for grep -q 'event=error what=keys' "$LOG"
+	wait_for issued mx.test
+	[[ $(sessions) != "$keys" ]]
+}
+
+@test "neither listener nor session has the private key in its memory" {
+	local session
+
+	certs
+	listen -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key" \
+	    -o sandbox=no
+	issued mx.test
+	stay one
+	session=$(pgrep -n -P "$LISTENING")
+	"$PYTHON" - "$CERTS/ec.key" "$LISTENING" "$session" <<-'END'
+	import re, subprocess, sys
+	text = subprocess.run(["openssl", "pkey", "-in", sys.argv[1], "-text",
+	    "-noout"], capture_output=True, check=True).stdout.decode()
+	key = bytes.fromhex(re.sub(r"[\s:]", "", re.search(
+	    r"priv:(.*)pub:", text, re.S)[1]))[-32:]
+	for pid in sys.argv[2:]:
+	    with open("/proc/%s/maps" % pid) as maps, \
+	        open("/proc/%s/mem" % pid, "rb", 0) as memory:
+	        for line in maps:
+	            a, b = (int(x, 16) for x in line.split()[0].split("-"))
+	            if " rw" not in line:
+	                continue
+	            memory.seek(a)
+	            try:
+	                octets = memory.read(b - a)
+	            except OSError:
+	                continue
+	            assert key not in octets and key[::-1] not in octets, line
+	END
+}

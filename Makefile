@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Makefile - GNU make.  Objects are in build/; `make check` ends with the line
 # "N passed, N failed".
 

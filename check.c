@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * check.c - smtpd -t: everything that can be known without a client.
  *

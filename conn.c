@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * conn.c - the client's descriptors: standard input and output, in clear until
  * TLS starts and never again after that, with the deadlines of a session.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * crypto.c - the cryptography of authentication, with GnuTLS.
  */

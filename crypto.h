@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * crypto.h - the cryptography of authentication: the only place that knows
  * which library it comes from.  (TLS knows GnuTLS as well, and crypt(3) the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * deliver.h - what deliver.c shares with the two places a message can go to.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * filter.h - who decides about a transaction: a list of filters, asked in
  * their order at each step, of which the first that refuses ends the step.

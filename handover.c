@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * handover.c - from the small program to the one that knows TLS and passwords.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * kept.c - descriptors that go along when smtpd becomes smtpd-tls, which could
  * not make them again inside the sandbox.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * log.c - the log: one event a line, key=value, on standard error or syslog,
  * and never into the client's connection.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * modules-none.c - linked into smtpd: no TLS, no passwords.  See handover.c.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * modules-tls.c - linked into smtpd-tls: all there is.  See handover.c.
  */

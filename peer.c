@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * peer.c - who the client is, by those who know: the supervisor's variables, or
  * the socket.

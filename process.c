@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * process.c - another program: started, watched with a deadline, ended.
  *

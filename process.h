@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * process.h - another program: started without a shell, watched with a
  * deadline, ended with its whole group.

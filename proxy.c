@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * proxy.c - the header of haproxy's PROXY protocol, versions 1 and 2.
  *

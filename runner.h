@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * runner.h - the one process outside the sandbox, which does for a session what
  * the session itself may not: make the file of a message for a program, run the

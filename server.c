@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * server.c - a connection to a filter: a UNIX socket, or TCP to an address.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * session.c - the engine's public interface: what goes in, what comes out, and
  * the state between.  The verbs are in command.c, messages in data.c, AUTH in

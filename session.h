@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * session.h - the SMTP and LMTP engine: one session, without any I/O.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * smtpd.c - the program: one SMTP session on standard input and output.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * strlist.c - a list of strings.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * strlist.h - a list of strings, in the order in which they were added, each
  * behind the other in one piece of memory.

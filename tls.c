@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * tls.c - TLS with GnuTLS, over the client's descriptors.
  *

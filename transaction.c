@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * transaction.c - one transaction, from MAIL to its end: the answers to the
  * engine's hooks about it, what is kept of it, and its lines in the log.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * transaction.h - the engine's hooks about a message; arg is the connection.
  */

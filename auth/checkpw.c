@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * checkpw.c - asks a program of the checkpassword interface.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * passwd.c - the file of users: "user:hash" lines.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * repeat.c - wrong credentials that are said again at once.
  *

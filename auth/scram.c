@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * scram.c - SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677), with
  * the channel binding tls-exporter (RFC 9266).

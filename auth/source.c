@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * source.c - who is asked about a user: the file, here or in another process,
  * or a program.

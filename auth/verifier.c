@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * verifier.c - what is stored of a password for SCRAM-SHA-256 (RFC 5802, RFC
  * 7677), as Dovecot writes it: "iterations,salt,storedkey,serverkey".

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * engine - what the engine alone costs: a message of 4 KiB, the start of a
  * session, and the calls of the body hook for 50 MiB with LF line ends.

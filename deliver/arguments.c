@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * arguments.c - what a delivery program is told: its arguments, from the words
  * of the settings, and its environment, made from nothing.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * program.c - a program that takes the message.
  *

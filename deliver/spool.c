@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * spool.c - messages into a Maildir, durable before anybody is told so.
  *

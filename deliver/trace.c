@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * trace.c - the lines that are put on top of a message: the envelope, and the
  * Received field of RFC 5321 section 4.4 with the calendar that it takes.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * exchange.c - a question to a policy server, and its answer.
  *

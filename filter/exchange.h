@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * exchange.h - a question to a policy server, and its answer.
  */

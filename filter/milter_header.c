@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * milter_header.c - the header of a message, as filters see and change it.
  *

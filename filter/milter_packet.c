@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * milter_packet.c - the milter protocol's packets, made and read.
  *

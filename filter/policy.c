@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * policy.c - asks a policy server whether a recipient or a message is welcome.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * recipients.c - the list of those who get mail here.
  *

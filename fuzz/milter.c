@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * milter.c - a libFuzzer target for what milters send: a header, and behind it
  * the replies of one filter or several, with edits that their verdict keeps or

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * parsers.c - a libFuzzer target for what else reads strangers' octets: the
  * PROXY header, a policy server's answer, and the list of recipients.  The

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * session.c - the engine under attack: a libFuzzer target, and with
  * -DSTANDALONE a test that runs the same checks over transcripts, cut at each

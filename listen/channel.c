@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * channel.c - one message between two of our processes, with a descriptor.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * channel.h - what is said between a session and the process with the keys.
  *

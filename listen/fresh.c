@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * fresh.c - have the files changed since they were read?
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * passwords.c - who is asked about users, where smtpd listens itself: the
  * process with the keys.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * places.c - how many sessions there are, and how many of one source.
  *

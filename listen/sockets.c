@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * sockets.c - the sockets that the listener accepts from: bound by itself, or
  * taken over.

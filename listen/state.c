@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * state.c - what the listener leaves to its successor, which is itself after
  * an exec: sockets, places, and who is turned away.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * address.c - the grammar of RFC 5321 section 4.1.2 and 4.1.3, as extended by
  * RFC 6531 section 3.3: paths, domains, address literals, parameters.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * address.h - the grammar of paths, names and parameters: not part of the
  * engine's interface, but the program uses it as well.

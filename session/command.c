@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * command.c - the verbs: one table that says everything about each, and a
  * function for each that does it.

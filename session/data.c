@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * data.c - the message itself, by DATA or BDAT: where it ends, what is wrong
  * with it, and its octets as slices of the caller's buffer.

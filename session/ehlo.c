@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * ehlo.c - the answer to EHLO: the table of keywords, which is also what
  * settings can disable.

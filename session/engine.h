@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * engine.h - what the engine's own files share: session.c (input, output and
  * the public interface), command.c (the verbs), ehlo.c (the answer to EHLO),

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * parameter.c - the parameters of MAIL and RCPT: which there are, the extension
  * that each belongs to, and the grammar of each value.

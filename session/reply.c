@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * reply.c - every word that the engine says, and the only code that puts words
  * into the output.  Nothing that a client sent is ever repeated to it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * sasl.c - the framing of AUTH (RFC 4954): mechanism names, challenges,
  * cancelling.  What the octets mean is the program's.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * values.c - the types of settings: how each is read, shown and described.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * values.h - what a setting's value can be, for settings.c's table.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * attack.c - what an attacker would try who made the parser run their code.
  *

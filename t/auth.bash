@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # auth.bash - what the tests of AUTH share.  Users are in $USERS.
 
 auth_setup() {

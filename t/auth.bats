@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # auth.bats - AUTH: its framing, PLAIN and LOGIN, what is offered, what is logged.
 
 load lib

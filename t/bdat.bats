@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # CHUNKING and BINARYMIME (RFC 3030): octets by count.
 load lib
 

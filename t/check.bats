@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # smtpd -t: what it refuses, what it only warns of, and whose rights count.
 
 load lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # checkpassword.bats - auth-program.
 
 load lib

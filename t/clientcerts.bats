@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # clientcerts.bats - certificates of clients: who is taken, and for whom.
 
 load lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Programs that people send mail with, over loopback.
 load lib
 

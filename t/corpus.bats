@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # What the fuzzer starts from and what it has found, with its checks: however
 # the octets are cut, the same replies and the same message.
 load lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The message: dots, line ends, octets, sizes; what is kept of it.
 
 load lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # deliver.bash - what the tests of the spool and of the program share.
 
 # Our end of a session, with a fixed client.

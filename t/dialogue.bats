@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The order of commands and the replies to them.
 
 load lib

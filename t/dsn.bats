@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # DSN (RFC 3461), MT-PRIORITY (RFC 6710) and AUTH= (RFC 4954): what comes with
 # a message, checked and handed on.
 load lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # What the tests of examples/embed share.
 
 # built: the C server, sanitized, against the engine's own files

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
 """Many SMTP sessions at once, for the examples that embed the engine.
 
     embedclient.py port directory sessions messages [seed]

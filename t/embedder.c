@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * embedder - the engine in the hands of a hostile program: each function is
  * called from each hook and after each octet, with what it may have and what it

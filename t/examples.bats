@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # examples.bats - the examples that need no server of their own to be proven.
 # Those that do are in t/full.
 

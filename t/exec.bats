@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The delivery program: what it is given, what its end means, and what it can
 # not do to us.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The keywords of EHLO: each announced if it works, and only then.
 load lib
 

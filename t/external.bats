@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # external.bats - AUTH EXTERNAL: certificates of clients, and who may come.
 
 load lib

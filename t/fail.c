@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * fail.c - system calls that fail when a test wants them to; for LD_PRELOAD.
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Paths, names and parameters: RFC 5321 sections 4.1.1 to 4.1.3, and no more.
 
 load lib

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * keys.c - TLS as a process serves it that has no private key: one process
  * loads the keys and signs, this one loads the certificates, and its child

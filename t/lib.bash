@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # lib.bash - what the tests share.
 #
 # A test feeds a dialogue to the program with smtp, or starts it behind

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The engine as a library: what session(3) promises, and what it withstands.
 
 load lib

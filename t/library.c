@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * library - what an embedder may rely on, one promise of session(3) at a time.
  */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Every limit: just below, at and past it.
 
 load lib

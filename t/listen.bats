@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Where smtpd listens itself: sockets, limits, signals, what is read anew.
 load lib
 

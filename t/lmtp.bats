@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # LMTP (RFC 2033).
 load lib
 

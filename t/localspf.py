@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """Debian's policyd-spf as it is, with a DNS of two names.
 
 What it asks the DNS is answered here; everything else is the program's own.

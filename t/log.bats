@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The log: what is masked, what is limited, what the journal is told.
 
 load lib

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * octets - run a command whose reads of standard input get one octet each.
  *

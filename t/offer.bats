@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # offer.bats - TLS and AUTH: what is offered, and that just this is accepted.
 #
 # Every combination of tls, auth, auth-cleartext and a client's certificate is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * oldkernel.c - runs a program without Landlock and seccomp.
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The questions to a policy server, and what its answers do.
 
 load lib

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """A policy server that does what it is told.
 
     policyserver.py unix:PATH|inet:PORT ANSWERS REQUESTS

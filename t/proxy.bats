@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The header of the PROXY protocol, and that it comes first.
 
 load lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The list of recipients, as text and as cdb.
 
 load lib

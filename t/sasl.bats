@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # sasl.bats - AUTH with other people's clients, hashes, checkers and filters.
 
 load lib

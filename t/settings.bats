@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Settings: the table, the file, the command line, the dump, the manual.
 
 load lib

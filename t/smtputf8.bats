@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # SMTPUTF8 (RFC 6531).
 load lib
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The end of a message: CRLF . CRLF and nothing else, however it is cut up.
 
 load lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The engine in process: its input cut in two at every octet, fed by the octet
 # and at random, with hooks that answer late and output that is taken slowly.
 

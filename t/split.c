@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * split - the engine, in process: however its input is cut up, however late
  * the hooks answer and however slowly the output is taken, the replies, the

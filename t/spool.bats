@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # What is in the spool, that it is whole, and what happens if it can't be.
 
 load lib

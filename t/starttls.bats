@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # starttls.bats - from clear to TLS: what must be forgotten, what must not be
 # believed, and that nothing leads back.
 

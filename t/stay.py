@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 """stay PORT FILE [-from ADDRESS]: say EHLO, write what is said to FILE, stay."""
 import socket
 import sys

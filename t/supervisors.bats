@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Whatever listens for us: the message arrives, and Received says from where.
 load lib
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # table.bash - tables of commands and the replies that they must get.
 
 # So that "... | smtp" leaves its results here.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * talk.c - the tests' SMTP client: plays the script on standard input.
  *

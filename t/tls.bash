@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # tls.bash - what the tests of TLS share.
 
 tls_setup() {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # tls.bats - TLS itself: certificates, versions, tickets, and programs that people
 # send mail with.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # users.bats - auth-file: kinds of entries, SCRAM, who is unknown.
 
 load lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # webserver.py - a small HTTP server for the tests; prints its port.
 #
 #	webserver.py DIRECTORY

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * wipe - the engine, in process: no password stays in it past its line, nor in
  * the caller's buffer if that is wiped when session_secret() says so.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * certificates.c - who is who in TLS: our certificates, the client's.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * fingerprints.c - certificates of clients that are known one by one.
  *

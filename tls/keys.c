@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * keys.c - private keys: read, compared with their certificates, and used to
  * sign, in this process or in another.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * p11none.c - in place of p11-kit, of which there is no archive, in a static
  * smtpd-tls.  GnuTLS calls it for keys on tokens only, and ours are files; the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # accounts.bats - authentication: Dovecot's hashes, and fail2ban.
 
 load ../lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Everything at once, with real programs around it: HAProxy in front, which
 # tells us the client's address; TLS; AUTH; LMTP; messages by BDAT; and a
 # program that delivers to each recipient.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The Debian package, built from this tree, through its life under a real
 # systemd: see t/lab.
 load ../lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # dovecot.bats - Dovecot takes messages (dovecot-lda) and reads the spool.
 
 load servers

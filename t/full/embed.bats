@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # examples/embed under load: ten thousand sessions in one process.
 
 load ../lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # hamspam.bats - examples/ham-or-spam with rspamd.
 
 load servers

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # HAProxy in front, as it is.
 
 load ../lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # maildir.bats - the spool is a Maildir to those who read one.
 
 load ../lib

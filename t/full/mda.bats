@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # mda.bats - delivery programs that others wrote, with the setting "exec" alone.
 # dovecot-lda is in dovecot.bats.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Policy servers of Debian, as they are.
 
 load ../lib

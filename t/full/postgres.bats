@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # postgres.bats - examples/postgres with a PostgreSQL server.
 
 load servers

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # rabbitmq.bats - examples/rabbitmq and examples/growing with a cluster of
 # three RabbitMQ nodes, HAProxy in front.
 

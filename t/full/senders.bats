@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Other people's mail servers hand us their mail, as they are.
 
 load ../lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # servers.bash - for tests that start a real server once a file.
 #
 # Servers live in $BATS_FILE_TMPDIR and are started in setup_file with

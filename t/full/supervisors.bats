@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Everything that docs/supervisors.md says, run as it is written there:
 # as root, on port 25, in a guest of its own where `make install` has been run.
 # See t/lab.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The units under a real systemd, PID 1 of its own namespaces: see t/lab.
 load ../lib
 

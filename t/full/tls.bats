@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # tls.bats - what testssl.sh has to say, which takes minutes.
 
 load ../lib

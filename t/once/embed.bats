@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # examples/embed: the event loop, and the binding for Python.
 
 load ../lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # The library as others see it: its names, what it needs, where it is put, and
 # that C, C++ and Python take it.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # What can be said of the files without running the program.
 load ../lib
 
@@ -111,5 +112,16 @@ load ../lib
 				fail "$document: $name" || return
 		done < <(grep -oE '`[a-z]+/[a-z./-]+\.[a-z]+`' "$document" |
 		    tr -d '`' | sort -u)
+	done
+}
+
+@test "each source names its licence" {
+	local file
+
+	cd "$ROOT"
+	for file in Makefile *.[ch] */*.[ch] t/*.bats t/*.bash t/*/*.bats \
+	    man/*; do
+		head -n 2 "$file" | grep -q 'SPDX-License-Identifier: ISC' ||
+			fail "$file" || return
 	done
 }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # What a session needs of memory does not depend on what is sent to it.
 load ../lib
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # `make run`: a first message, by the line that it prints.
 load ../lib
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # What the process gives up before it reads, tried from within: build/attack
 # holds the programs with t/attack.c in front of the parser.
 load ../lib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # tls.bats - what TLS costs in memory.  Not under sanitizers, which have a
 # memory of their own.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # A dialogue with everything in it, under valgrind: no leak, no bad access.
 # Valgrind has to replace malloc, which a static program does not let it do;
 # smtpd-tls is made of the same files.

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "session/address.h"
 #include "session/engine.h"
 
 bool
@@ -93,6 +94,26 @@ engine_mechanisms(struct session *s)
 		s->in_hook = false;
 	}
 	return names != NULL ? names : "";
+}
+
+_Static_assert(R_REFUSED < SESSION_KINDS, "a kind each");
+
+void
+engine_refused(struct session *s, enum session_refused what, const char *path,
+    enum reply why)
+{
+	char words[REPLY_WORDS];
+	struct session_refusal r = {
+		.what = what,
+		.path = path,
+		.input = s->said,
+		.code = reply_code(why),
+		.why = reply_words(s, why, words),
+		.kind = why,
+	};
+
+	if (!engine_muted(s))
+		engine_tell(s, refused, &r);
 }
 
 /* All that a transaction is goes in one assignment, wherever it ends. */
@@ -209,7 +230,8 @@ session_resume(struct session *s, struct session_buffers *buffers,
 	s->junk = n->junk;
 	s->auth_failures = n->auth_failures;
 	copy(s->helo, helo, sizeof(s->helo));
-	s->begun = s->greeted = s->esmtp = true;
+	s->begun = true;
+	s->greeted = s->esmtp = *s->helo != '\0';
 	engine_ask(s, ASK_STARTTLS, starttls);
 	settle(s);
 }
@@ -254,9 +276,13 @@ is_complete(const struct session *s, unsigned extension)
 	return true;
 }
 
+/* What cameras and printers use though they said HELO, perhaps after EHLO. */
+#define AFTER_HELO	(SESSION_EXT_STARTTLS | SESSION_EXT_AUTH | \
+    SESSION_EXT_SIZE | SESSION_EXT_8BITMIME)
+
 /*
  * What EHLO announces, what HELP lists and what is accepted: one question (and
- * nothing is announced, so nothing accepted, after HELO).
+ * nothing is announced, so to the letter nothing accepted, after HELO).
  */
 enum reply
 engine_refuses(struct session *s, unsigned extension)
@@ -267,7 +293,7 @@ engine_refuses(struct session *s, unsigned extension)
 		return R_TLS_ALREADY;
 	if (!(s->config->extensions & extension) || !is_complete(s, extension))
 		return R_NOT_OFFERED;
-	if (!s->esmtp)
+	if (!s->esmtp && (s->config->strict || !(extension & AFTER_HELO)))
 		return verb ? R_EHLO_FIRST : R_NOT_OFFERED;
 	return extension == SESSION_EXT_AUTH ? sasl_refuses(s) : R_NONE;
 }
@@ -353,7 +379,7 @@ session_refuse(struct session_verdict *v, int code, const char *status,
 static bool
 is_auth(const struct session *s)
 {
-	static const char verb[] = "auth ";
+	static const char verb[] = "auth";
 	size_t i;
 
 	if (s->state == SESSION_STATE_SASL)
@@ -361,7 +387,7 @@ is_auth(const struct session *s)
 	for (i = 0; i < sizeof(verb) - 1; i++)
 		if (i == s->line_len || (s->buffers->line[i] | 0x20) != verb[i])
 			return false;
-	return true;
+	return i < s->line_len && address_is_blank(s->buffers->line[i]);
 }
 
 /* An AUTH line may hold an initial response and is longer by far. */
@@ -379,7 +405,7 @@ whole_line(struct session *s)
 	s->line_secret = is_auth(s);
 	s->buffers->line[len] = '\0';
 	s->line_len = 0;
-	s->cr = false;
+	s->cr = 0;
 	if (s->state == SESSION_STATE_SASL)
 		sasl_line(s, s->buffers->line, len);
 	else
@@ -388,46 +414,108 @@ whole_line(struct session *s)
 		wipe(s->buffers->line, len);
 }
 
+/* Its beginning for the log, but nothing that may be part of a password. */
+static void
+report_line(struct session *s, enum reply why, char last)
+{
+	bool secret = is_auth(s);
+	size_t n = s->line_len;
+
+	if (n > SESSION_SAID_MAX - 1)
+		n = SESSION_SAID_MAX - 1;
+	else
+		s->buffers->line[n++] = last != '\0' ? last : '?';
+	s->buffers->line[n] = '\0';
+	s->said = secret || s->auth_said ? NULL : s->buffers->line;
+	engine_refused(s, secret ? SESSION_REFUSED_AUTH : SESSION_REFUSED_LINE,
+	    NULL, why);
+	s->said = NULL;
+}
+
 /*
- * A line that can't be one is answered at once and read to its CRLF without a
+ * A line that can't be one is answered at once and read to its end without a
  * word more: so that somebody who types without CRs is told, a client that
  * waits for an answer never waits in vain, and no half of it is ever run.
  */
 static void
-bad_line(struct session *s, enum reply why)
+bad_line(struct session *s, enum reply why, char last)
 {
+	if (s->state == SESSION_STATE_SASL && why == R_LINE_TOO_LONG)
+		why = R_AUTH_LINE;	/* RFC 4954 section 4 */
+	report_line(s, why, last);
 	s->eating = s->line_secret = true;
-	wipe(s->buffers->line, s->line_len);
+	wipe(s->buffers->line, s->line_len + 1);
 	if (s->state == SESSION_STATE_SASL) {
 		end_exchange(s);
 		s->state = SESSION_STATE_COMMAND;
-		if (why == R_LINE_TOO_LONG)
-			why = R_AUTH_LINE;	/* RFC 4954 section 4 */
 	}
 	s->line_len = 0;
 	reply(s, why);
 }
 
+/* The header that a proxy puts before a session, where none is expected. */
+static void
+watch_for_proxy(struct session *s, char c)
+{
+	static const char signature[] = "\r\n\r\n\0\r\nQUIT\n";
+
+	if (s->proxy >= sizeof(signature) - 1)
+		return;
+	if (c != signature[s->proxy++])
+		s->proxy = sizeof(signature);
+	if (s->proxy == sizeof(signature) - 1)
+		engine_refused(s, SESSION_REFUSED_LINE, NULL, R_PROXY);
+}
+
+#define TLS_HANDSHAKE	0x16	/* and 3: a record's first octets, RFC 8446 */
+#define TLS_MAJOR	3
+
+/* One that might begin a TLS record is judged with the next. */
+static bool
+is_tls(const struct session *s)
+{
+	return s->line_len == 1 && *s->buffers->line == TLS_HANDSHAKE;
+}
+
+/* Why an octet can't be part of a line that goes on; crs: CRs before it. */
+static enum reply
+octet_fault(const struct session *s, char c, unsigned crs)
+{
+	bool strict = s->config->strict;
+
+	if (is_tls(s))
+		return c == TLS_MAJOR ? R_TLS_HELLO : R_CONTROL;
+	if (c == '\r')
+		return crs < (strict ? 1 : 2) ? R_NONE : R_LINE_END;
+	if (crs > 0 || c == '\n')
+		return R_LINE_END;
+	if (c == '\t' ? strict : ((unsigned char)c < ' ' || c == 0x7f) &&
+	    (c != TLS_HANDSHAKE || s->line_len > 0))
+		return R_CONTROL;
+	return s->line_len >= line_limit(s) - 2 ? R_LINE_TOO_LONG : R_NONE;
+}
+
+/* Lines end with CR LF; unless strict, with LF or CR CR LF as well. */
 static void
 line_octet(struct session *s, char c)
 {
-	bool after_cr = s->cr;
+	unsigned crs = s->cr;
+	enum reply why = R_NONE;
 
-	s->cr = c == '\r';
-	if (c == '\n' && after_cr) {
-		if (!s->eating)
+	watch_for_proxy(s, c);
+	s->cr = c != '\r' ? 0 : crs < 2 ? crs + 1 : crs;
+	if (c == '\n' && (crs > 0 || !s->config->strict)) {
+		if (!s->eating && is_tls(s))
+			bad_line(s, R_CONTROL, c);
+		else if (!s->eating)
 			whole_line(s);
-		s->eating = s->cr = false;
+		s->eating = false;
+		s->cr = 0;
 	} else if (s->eating)
 		return;
-	else if (after_cr || ((unsigned char)c < ' ' && c != '\r') ||
-	    c == 0x7f)
-		bad_line(s, R_CONTROL);
-	else if (c == '\r')
-		return;
-	else if (s->line_len >= line_limit(s) - 2)
-		bad_line(s, R_LINE_TOO_LONG);
-	else
+	else if ((why = octet_fault(s, c, crs)) != R_NONE)
+		bad_line(s, why, c);
+	else if (c != '\r')
 		s->buffers->line[s->line_len++] = c;
 }
 
@@ -532,7 +620,8 @@ engine_forget(struct session *s)
 	end_exchange(s);
 	s->state = SESSION_STATE_COMMAND;
 	s->greeted = s->esmtp = s->authenticated = false;
-	s->eating = s->cr = false;
+	s->eating = false;
+	s->cr = 0;
 	s->helo[0] = '\0';
 	s->line_len = 0;
 }
@@ -585,6 +674,12 @@ const char *
 session_helo(const struct session *s)
 {
 	return s->helo;
+}
+
+bool
+session_stray(const struct session *s)
+{
+	return s->state == SESSION_STATE_DATA && s->tx.stray;
 }
 
 /* [SMTP | LMTP][S][A], with UTF8 before it or E, which UTF8SMTP lacks. */

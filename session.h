@@ -45,6 +45,7 @@ extern "C" {
 #define SESSION_LOCAL_MAX	255	/* a local part: VERP and SRS pass 64 */
 #define SESSION_PATH_MAX	512	/* local part, @ and domain */
 #define SESSION_TEXT_MAX	200	/* a line of a hook's reply */
+#define SESSION_SAID_MAX	120	/* of a refused line, for the log */
 #define SESSION_LINES_MAX	4	/* lines of it */
 #define SESSION_KEYWORDS_MAX	6	/* of the program's own, in EHLO */
 #define SESSION_CHALLENGE_MAX	512	/* octets, before base64 */
@@ -96,6 +97,8 @@ struct session_config {
 	unsigned	 max_hops;	/* Received fields */
 	const char *const *keywords;	/* more lines for EHLO, or NULL; the */
 					/* last is NULL */
+	bool		 strict;	/* RFC 5321's grammar to the letter */
+	bool		 refuse_stray;	/* CR or LF alone in a message: 550 */
 };
 
 /*
@@ -225,11 +228,30 @@ enum session_event {
  *		show, and line is then "AUTH" or "*"; one that is not
  *		known is "?", since it may be a password
  *	reply	each reply line, for a log
- *	refused	the engine refused a MAIL, or with recipient a RCPT, by itself
- *		and not just for its place: the path, or NULL if none could be
- *		read, and the reply
+ *	refused	the engine refused something by itself: for a log
  *	event	something the program may want to count or log
  */
+/* What the engine refused; its strings last until the hook returns. */
+enum session_refused {
+	SESSION_REFUSED_NOTHING,
+	SESSION_REFUSED_HELO,	/* HELO, EHLO, LHLO */
+	SESSION_REFUSED_MAIL,
+	SESSION_REFUSED_RCPT,
+	SESSION_REFUSED_AUTH,
+	SESSION_REFUSED_LINE	/* what is no command: control octets, TLS */
+};
+
+struct session_refusal {
+	enum session_refused what;
+	const char	*path;	/* of MAIL or RCPT, if it could be read */
+	const char	*input;	/* the line's beginning, of any octets but */
+				/* NUL; NULL where it may be a secret */
+	int		 code;	/* of the reply, and its text: the fault */
+	const char	*why;
+	unsigned	 kind;	/* below SESSION_KINDS; the fault's number, */
+};				/* so that a log can have one line for each */
+#define SESSION_KINDS	128
+
 struct session_hooks {
 	size_t	size;			/* sizeof(struct session_hooks) */
 	void	(*connect)(void *arg, struct session_verdict *);
@@ -256,8 +278,7 @@ struct session_hooks {
 	void	(*auth_end)(void *arg);
 	void	(*command)(void *arg, const char *line, bool secret);
 	void	(*reply)(void *arg, const char *line, size_t);
-	void	(*refused)(void *arg, bool recipient, const char *path,
-		    int code, const char *why);
+	void	(*refused)(void *arg, const struct session_refusal *);
 	void	(*event)(void *arg, enum session_event, const char *why);
 };
 
@@ -307,6 +328,7 @@ struct session_transaction {
 	bool		 by_bdat;
 	bool		 last;		/* BDAT LAST */
 	bool		 utf8;
+	bool		 stray;		/* a bare LF was seen in it */
 };
 
 enum session_closing {
@@ -330,6 +352,7 @@ struct session {
 	unsigned	 messages, errors, junk, auth_failures;
 	bool		 auth_disclosed, auth_uncounted;
 	bool		 greeted;	/* HELO, EHLO or LHLO was accepted */
+	bool		 helo_refused;	/* one was refused, none accepted */
 	bool		 esmtp;		/* EHLO or LHLO */
 	bool		 helo_esmtp;	/* what the pending one asks for */
 	bool		 begun;		/* there was input */
@@ -337,7 +360,11 @@ struct session {
 	bool		 authenticated;
 	bool		 more;		/* input follows the line at hand */
 	bool		 eating;	/* a bad line, already answered */
-	bool		 cr;		/* the last byte of the line was CR */
+	unsigned char	 cr;		/* so many CRs end the line so far */
+	unsigned char	 proxy;		/* so much of a PROXY v2 signature */
+	bool		 auth_said;	/* what is no command may be secret */
+	const char	*said;		/* the line's beginning, or NULL */
+	const char	*detail;	/* our words: completes a reply's text */
 	bool		 line_secret;	/* the line may hold a password */
 	bool		 input_secret;	/* and so may the last input */
 	bool		 in_hook;
@@ -490,8 +517,16 @@ struct session_info {
 
 bool	session_info(const struct session *, struct session_info *);
 
-/* Of the client's last accepted greeting; "" before. */
+/*
+ * Of the client's last accepted greeting; "" before.  Letters, digits and
+ * ".-_:[]" as they came, all else as question marks.
+ */
 const char *session_helo(const struct session *);
+/*
+ * In the middle of a message that has LFs without CR.  A client that falls
+ * silent here may be waiting for an answer to LF . LF, which ends nothing.
+ */
+bool	session_stray(const struct session *);
 /*
  * The protocol for Received (RFC 3848, RFC 6531 section 4.3): SMTP, ESMTP,
  * ESMTPS, ESMTPSA, UTF8SMTP, LMTP ...

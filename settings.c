@@ -34,6 +34,8 @@ static const char *const envelopes[] = {
 };
 static const char *const failures[] = { "defer", "accept", NULL };
 static const char *const protocols[] = { "smtp", "lmtp", NULL };
+static const char *const syntaxes[] = { "tolerant", "strict", NULL };
+static const char *const strays[] = { "accept", "refuse", NULL };
 static const char *const levels[] = { "info", "debug", NULL };
 static const char *const tls_modes[] = {
 	[TLS_AUTO] = "auto", [TLS_OFF] = "off", [TLS_OFFER] = "offer",
@@ -108,6 +110,8 @@ static const struct setting settings[] = {
 	COUNT("timeout", timeout, "300", 1, 86400),
 	COUNT("session-timeout", session_timeout, "7200", 1, 604800),
 	CHOICE("protocol", BOOL, lmtp, protocols, "smtp"),
+	CHOICE("syntax", BOOL, strict, syntaxes, "tolerant"),
+	CHOICE("stray-newline", BOOL, refuse_stray, strays, "accept"),
 	CHOICE("dsn", BOOL, dsn, no_yes, "no"),
 	CHOICE("mt-priority", BOOL, mt_priority, no_yes, "no"),
 	CHOICE("proxy-protocol", BOOL, proxy_protocol, no_yes, "no"),

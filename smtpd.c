@@ -149,6 +149,8 @@ configure(const struct settings *set)
 		.extensions = extensions(set),
 		.lmtp = set->lmtp,
 		.lf = !set->newline_crlf,
+		.strict = set->strict,
+		.refuse_stray = set->refuse_stray,
 		.tls_required = set->tls == TLS_REQUIRE,
 		.auth_required = set->auth == AUTH_REQUIRE,
 		.auth_cleartext = set->auth_cleartext,
@@ -166,6 +168,10 @@ configure(const struct settings *set)
 	}
 }
 
+/* Mail programs that end it with LF . LF wait for an answer until then. */
+static const char stray[] = "timeout in a message with bare LFs: "
+    "only CR LF . CR LF ends it";
+
 /* conn_read() said that it is over: the last word, if there is one. */
 static void
 cut(struct connection *c, ssize_t n)
@@ -178,12 +184,13 @@ cut(struct connection *c, ssize_t n)
 		{ ETIME, "4.4.2", "session took too long" },
 		{ EINTR, "4.3.2", "service is shutting down" },
 	};
+	bool waits = session_stray(&c->session) && errno != EINTR;
 	size_t i;
 
 	if (n == -1)
 		for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 			if (errno == words[i].error) {
-				c->reason = words[i].text;
+				c->reason = waits ? stray : words[i].text;
 				session_shutdown(&c->session, words[i].status,
 				    words[i].text);
 				return;

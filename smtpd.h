@@ -77,6 +77,8 @@ struct settings {
 	unsigned	 timeout;	/* seconds; never 0 */
 	unsigned	 session_timeout;
 	bool		 lmtp;
+	bool		 strict;
+	bool		 refuse_stray;
 	bool		 dsn;
 	bool		 mt_priority;
 	bool		 proxy_protocol;
@@ -174,6 +176,8 @@ struct connection {
 	unsigned	 accepted;	/* of them */
 	const char	*reason;	/* of the end, for the log */
 	bool		 quit;		/* the client said so */
+	/* What was refused already, and so has its line in the log. */
+	bool		 refused[SESSION_REFUSED_LINE + 1][SESSION_KINDS];
 	bool		 wipe;		/* what was read has a secret in it */
 	bool		 forked;	/* by our own listener, */
 	bool		 hurry;		/* of which few places are left */

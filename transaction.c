@@ -59,14 +59,15 @@ status_of(int code)
 }
 
 static void
-log_recipient(const struct connection *c, const char *path, int code,
-    const char *why)
+log_recipient(const struct connection *c, const char *path,
+    const char *input, int code, const char *why)
 {
 	char text[16];
 
 	log_event("recipient", "status", status_of(code), "code",
 	    log_number(text, sizeof(text), (uint64_t)code), "from",
-	    c->tx.sender, "to", path, "addr", c->addr, "why", why, NULL);
+	    c->tx.sender, "to", path, "addr", c->addr, "why", why, "input",
+	    input, NULL);
 }
 
 /* One too many is no error, and any number may follow: a line for the first. */
@@ -74,7 +75,7 @@ static void
 log_crowd(struct connection *c, const char *path, const char *why)
 {
 	if (!c->tx.crowded)
-		log_recipient(c, path, 452, why);
+		log_recipient(c, path, NULL, 452, why);
 	c->tx.crowded = true;
 }
 
@@ -101,7 +102,7 @@ transaction_rcpt(void *arg, const struct session_rcpt *r,
 	if (v->kind != SESSION_ACCEPT && crowd)
 		log_crowd(c, r->path, v->text);
 	else if (v->kind != SESSION_ACCEPT)
-		log_recipient(c, r->path, v->code, v->text);
+		log_recipient(c, r->path, NULL, v->code, v->text);
 	else if (keep_recipient(c, r) == -1) {
 		log_error(ENOMEM, "recipient", NULL);
 		session_refuse(v, 451, "4.3.0", "Out of memory");
@@ -216,21 +217,80 @@ transaction_reset(void *arg)
 	c->tx = (struct transaction){ 0 };
 }
 
-/* By the engine itself: at MAIL there is no transaction yet. */
+/* Why there is no AUTH, for who has to set it up: the client isn't told. */
+static const char *
+no_auth(const struct connection *c)
+{
+	const struct settings *set = &c->settings;
+
+	if (set->auth == AUTH_OFF)
+		return "auth is off, as no source is set";
+	if (set->disable & SESSION_EXT_AUTH)
+		return "AUTH is disabled";
+	if (c->tls.protocol == NULL && !set->auth_cleartext)
+		return "no TLS yet";
+	return "no source can be used";
+}
+
+/* A fault that is made again has its line already. */
+static bool
+is_new(struct connection *c, const struct session_refusal *r)
+{
+	bool *known = &c->refused[r->what][r->kind], was = *known;
+
+	*known = true;
+	return !was || r->code == 421 || r->code == 452 || r->code == 530 ||
+	    r->code == 552;
+}
+
+static void
+log_refusal(const struct connection *c, const struct session_refusal *r,
+    const char *what)
+{
+	char code[16];
+
+	log_event("refused", "what", what, "code",
+	    log_number(code, sizeof(code), (uint64_t)r->code), "addr", c->addr,
+	    "why", r->why, "reason", r->what == SESSION_REFUSED_AUTH &&
+	    r->code == 502 ? no_auth(c) : NULL, "input", r->input, NULL);
+}
+
+/* At MAIL there is no transaction yet. */
+static void
+log_mail(const struct connection *c, const struct session_refusal *r)
+{
+	log_event("message", "status", status_of(r->code), "from", r->path,
+	    "user", *c->user != '\0' ? c->user : NULL, "addr", c->addr, "why",
+	    r->why, "input", r->input, NULL);
+}
+
 void
-transaction_rejected(void *arg, bool recipient, const char *path, int code,
-    const char *why)
+transaction_rejected(void *arg, const struct session_refusal *r)
 {
 	struct connection *c = arg;
 
-	if (!recipient)
-		log_event("message", "status", status_of(code), "from", path,
-		    "user", *c->user != '\0' ? c->user : NULL, "addr", c->addr,
-		    "why", why, NULL);
-	else if (code == 452)
-		log_crowd(c, path, why);
-	else
-		log_recipient(c, path, code, why);
+	if (!is_new(c, r))
+		return;
+	switch (r->what) {
+	case SESSION_REFUSED_MAIL:
+		log_mail(c, r);
+		break;
+	case SESSION_REFUSED_RCPT:
+		if (r->code == 452)
+			log_crowd(c, r->path, r->why);
+		else
+			log_recipient(c, r->path, r->input, r->code, r->why);
+		break;
+	case SESSION_REFUSED_HELO:
+		log_refusal(c, r, "helo");
+		break;
+	case SESSION_REFUSED_AUTH:
+		log_refusal(c, r, "auth");
+		break;
+	default:
+		log_refusal(c, r, "line");
+		break;
+	}
 }
 
 void

@@ -18,9 +18,8 @@ void	transaction_end(void *, uint64_t size, unsigned recipient,
 /* Where that was SESSION_LATER: once the replies before it are sent. */
 void	transaction_answer(struct connection *, struct session_verdict *);
 void	transaction_reset(void *);
-/* The engine refused a MAIL, or a recipient, by itself. */
-void	transaction_rejected(void *, bool recipient, const char *path, int code,
-	    const char *why);
+/* The engine refused something by itself: its line in the log. */
+void	transaction_rejected(void *, const struct session_refusal *);
 /* The engine refused the message itself. */
 void	transaction_refused(struct connection *, const char *why);
 

@@ -10,8 +10,10 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
+#include "../session/address.h"
 #include "trace.h"
 
 /* RFC 5322 section 2.1.1 wants no more than 78 characters a line. */
@@ -190,7 +192,9 @@ put_received(struct output *o, struct connection *c, const char *recipient)
 		put_tls(o, c);
 	if (c->settings.received_user && c->user[0] != '\0')
 		put_user(o, c);
-	if (recipient != NULL) {
+	/* Another would have to be quoted, or it might end the field. */
+	if (recipient != NULL && (address_mailbox(recipient) ||
+	    strcasecmp(recipient, "postmaster") == 0)) {
 		fold(o);
 		clause(o, "for <", recipient, ">");
 	}

@@ -260,27 +260,29 @@ check_replies(const struct text *out)
  * have to be refused; the message is in m.
  */
 static int
-decode(const struct text *raw, bool lf, struct text *m)
+decode(const struct text *raw, const struct session_config *set,
+    struct text *m)
 {
+	const char *end = set->lf ? "\n" : "\r\n";
 	size_t i, size = 0;
-	char before = '\n';
+	bool line = true, is_line;	/* at the start of one: after CRLF */
 
 	m->len = 0;
-	for (i = 0; i < raw->len - 3; i++) {
+	for (i = 0; i < raw->len - 3; i++, line = is_line) {
 		char c = raw->p[i];
 
-		if (c == '\0')
+		is_line = c == '\r' && raw->p[i + 1] == '\n';
+		i += is_line;
+		if (c == '\0' || (set->refuse_stray && !is_line &&
+		    (c == '\r' || c == '\n')))
 			return -1;
-		if (c == '\r' && raw->p[i + 1] != '\n')
-			return -1;
-		if (c == '\n' && (i == 0 || raw->p[i - 1] != '\r'))
-			return -1;
-		if (!(c == '.' && before == '\n')) {
-			size++;
-			if (!(c == '\r' && lf))
-				add(m, &c, 1);
-		}
-		before = c;
+		size += is_line || c == '\n' ? 2 : 1;
+		if (is_line || c == '\n')
+			add(m, end, strlen(end));
+		else if (c == '.' && line)
+			size--;
+		else
+			add(m, c == '\r' ? " " : &c, 1);
 	}
 	return size > MAX_SIZE ? -1 : 0;
 }
@@ -311,7 +313,7 @@ watch(struct run *r, char c)
 	if (!is_end(&r->raw))
 		return;
 	r->in_data = false;
-	if (decode(&r->raw, r->config.lf, &m) == -1) {
+	if (decode(&r->raw, &r->config, &m) == -1) {
 		CHECK(r->ends == r->message_ends);
 		return;
 	}
@@ -353,17 +355,25 @@ feed(struct run *r, const char *p, size_t n)
 	}
 }
 
+/* How an input is to be read: four bits. */
+#define LMTP	1
+#define LF	2
+#define STRICT	4
+#define LATER	8
+
 static void
-begin(struct run *r, bool lmtp, bool lf, bool later)
+begin(struct run *r, unsigned how)
 {
 	r->config = (struct session_config){
 		.size = sizeof(r->config),
-		.hostname = "mx.test", .extensions = ~0u, .lmtp = lmtp,
-		.lf = lf, .auth_cleartext = true, .max_size = MAX_SIZE,
+		.hostname = "mx.test", .extensions = ~0u,
+		.lmtp = how & LMTP, .lf = how & LF, .strict = how & STRICT,
+		.refuse_stray = how & STRICT, .auth_cleartext = true,
+		.max_size = MAX_SIZE,
 		.max_recipients = 9, .max_messages = 20, .max_errors = 60,
 		.max_junk = 60, .max_auth_failures = 3,
 	};
-	r->later = later;
+	r->later = how & LATER;
 	r->out.len = r->trace.len = r->body.len = 0;
 	r->greeted = r->mail = r->rcpt = r->data = r->in_data = false;
 	r->asked = false;
@@ -417,32 +427,45 @@ has_starttls(const char *p, size_t n)
 static struct run	one, other;
 
 static void
-cut_at(const char *p, size_t n, size_t at, bool lmtp, bool lf)
+cut_at(const char *p, size_t n, size_t at, unsigned how)
 {
-	begin(&other, lmtp, lf, false);
+	begin(&other, how);
 	feed(&other, p, at);
 	feed(&other, p + at, n - at);
 	finish(&other);
 	check_same(&one, &other);
 }
 
+static unsigned
+how_to_read(const char *p, size_t n)
+{
+	return (n > 0 && *p == 'L' ? LMTP : 0) | (n % 2 ? LF : 0);
+}
+
+static void
+check(const char *p, size_t n, unsigned how)
+{
+	begin(&one, how);
+	by_octets(&one, p, n);
+	begin(&other, how | LATER);
+	by_octets(&other, p, n);
+	check_same(&one, &other);
+	if (has_starttls(p, n))
+		return;
+	cut_at(p, n, 0, how);
+	cut_at(p, n, n > 0 ? (unsigned char)p[n / 2] % n : 0, how);
+}
+
 int
 LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 {
 	const char *p = (const char *)data;
-	bool lmtp = n > 0 && *p == 'L', lf = n % 2;
+	unsigned how = how_to_read(p, n);
 
 	if (n > MAX_INPUT)
 		return 0;
-	begin(&one, lmtp, lf, false);
-	by_octets(&one, p, n);
-	begin(&other, lmtp, lf, true);
-	by_octets(&other, p, n);
-	check_same(&one, &other);
-	if (has_starttls(p, n))
-		return 0;
-	cut_at(p, n, 0, lmtp, lf);
-	cut_at(p, n, n > 0 ? data[n / 2] % n : 0, lmtp, lf);
+	check(p, n, how | STRICT);
+	check(p, n, how);
 	return 0;
 }
 
@@ -453,6 +476,7 @@ static char	input[MAX_INPUT];
 int
 main(int argc, char **argv)
 {
+	unsigned how;
 	FILE *f;
 	size_t n, at;
 	int i;
@@ -464,11 +488,15 @@ main(int argc, char **argv)
 		}
 		n = fread(input, 1, sizeof(input), f);
 		fclose(f);
-		LLVMFuzzerTestOneInput((unsigned char *)input, n);
+		how = how_to_read(input, n);
+		check(input, n, how);
+		for (at = 0; at <= n && !has_starttls(input, n); at++)
+			cut_at(input, n, at, how);
+		check(input, n, how | STRICT);
 		if (has_starttls(input, n))
 			continue;
 		for (at = 0; at <= n; at++)
-			cut_at(input, n, at, n > 0 && *input == 'L', n % 2);
+			cut_at(input, n, at, how | STRICT);
 		printf("%s: %zu octets, %zu of replies, %u messages\n",
 		    argv[i], n, one.out.len, one.ends);
 	}

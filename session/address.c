@@ -3,9 +3,11 @@
  * address.c - the grammar of RFC 5321 section 4.1.2 and 4.1.3, as extended by
  * RFC 6531 section 3.3: paths, domains, address literals, parameters.
  *
- * What is here matches exactly the published grammar and nothing else: no
- * blanks, no underscores, no addresses without brackets.  That nothing here is
- * ever rewritten is what keeps the classic overflows of address parsers away.
+ * There is one grammar with a flag: strict is the published one to the letter,
+ * otherwise blanks, underscores, empty atoms and the like pass as well, which
+ * nothing depends on, since addresses are compared and handed on as whole
+ * strings.  Parsers only go forward and never rewrite what they read; the
+ * address itself is copied out once, at its end.
  */
 #include "address.h"
 
@@ -76,37 +78,86 @@ address_utf8(const char *text)
 	return 0;
 }
 
+bool
+address_is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+const char *
+address_blanks(const char *p)
+{
+	while (address_is_blank(*p))
+		p++;
+	return p;
+}
+
+/* The first reason is kept: what comes after it is what it led to. */
+static const char *
+wrong(struct address *a, const char *fault)
+{
+	if (a->fault == NULL)
+		a->fault = fault;
+	return NULL;
+}
+
+/* What stands here can't: by name where it is a usual mistake. */
+static const char *
+unexpected(struct address *a, const char *p)
+{
+	if (*p == '_')
+		return wrong(a, "underscore in a domain");
+	if (address_is_blank(*p))
+		return wrong(a, "blank in it");
+	if (*p == '@')
+		return wrong(a, "two @");
+	if ((unsigned char)*p >= 0x80)
+		return wrong(a, "octets that are not UTF-8");
+	return wrong(a, "a character that cannot stand there");
+}
+
+static bool
+is_label(char c, const struct address *a)
+{
+	return address_is_alnum(c) || c == '-' || (c == '_' && !a->strict);
+}
+
 /* sub-domain = Let-dig [Ldh-str], or a U-label (RFC 6531 section 3.3). */
 static const char *
-label(const char *p, bool *utf8)
+label(const char *p, struct address *a)
 {
 	const char *start = p;
 	unsigned n;
 
-	for (;;) {
-		if (address_is_alnum(*p) || (*p == '-' && p > start))
-			p++;
-		else if (utf8 != NULL && (n = address_utf8(p)) > 0) {
-			*utf8 = true;
-			p += n;
-		} else
+	for (;; p += n) {
+		n = is_label(*p, a) ? 1 : address_utf8(p);
+		if (n == 0)
 			break;
+		a->utf8 |= n > 1;
 	}
-	if (p == start || p[-1] == '-' || p - start > LABEL_MAX)
-		return NULL;
+	if (p == start)
+		return *p == '.' || *p == '>' || *p == '\0' ?
+		    wrong(a, "empty label in a domain") : unexpected(a, p);
+	if (p - start > LABEL_MAX)
+		return wrong(a, "label of more than 63 octets");
+	if (a->strict && (*start == '-' || p[-1] == '-'))
+		return wrong(a, "hyphen at the end of a label");
 	return p;
 }
 
-/* utf8: NULL where only ASCII may stand. */
+/* The dot that ends a name in the DNS is no part of RFC 5321's. */
 static const char *
-domain(const char *p, bool *utf8)
+domain(const char *p, struct address *a)
 {
 	const char *start = p;
 
-	while ((p = label(p, utf8)) != NULL && *p == '.')
+	while ((p = label(p, a)) != NULL && *p == '.') {
 		p++;
-	if (p == NULL || p - start > SESSION_NAME_MAX)
-		return NULL;
+		if (!a->strict && !is_label(*p, a) && address_utf8(p) == 0)
+			break;
+	}
+	if (p != NULL && p - start > SESSION_NAME_MAX)
+		return wrong(a, "domain of more than 255 octets");
 	return p;
 }
 
@@ -173,32 +224,57 @@ ipv6(const char *p)
 	return p;
 }
 
-/* No tag but IPv6 was ever registered, so there are no others. */
+/* Anything that could be an address, such as one with a zone. */
 static const char *
-literal(const char *p)
+any_literal(const char *p, struct address *a)
 {
-	static const char tag[] = "ipv6:";
-	size_t i = 0;
+	const char *start = p;
 
-	if (*p++ != '[')
-		return NULL;
-	while (i < sizeof(tag) - 1 && (p[i] | 0x20) == (tag[i] | 0x20))
-		i++;
-	p = i == sizeof(tag) - 1 ? ipv6(p + i) : ipv4(p);
-	return p != NULL && *p == ']' ? p + 1 : NULL;
+	while (address_is_alnum(*p) || (*p != '\0' && strchr(".:-_%", *p)))
+		p++;
+	if (p == start || *p != ']' || p - start > SESSION_NAME_MAX - 2)
+		return wrong(a, "bad address in brackets");
+	return p + 1;
 }
 
-bool
+/* No tag but IPv6 was ever registered, so there are no others. */
+static const char *
+literal(const char *p, struct address *a)
+{
+	static const char tag[] = "ipv6:";
+	const char *end;
+	size_t i = 0;
+
+	if (!a->strict)
+		return any_literal(p + 1, a);
+	for (p++; i < sizeof(tag) - 1 && (p[i] | 0x20) == (tag[i] | 0x20); i++)
+		;
+	end = i == sizeof(tag) - 1 ? ipv6(p + i) : ipv4(p);
+	if (end != NULL && *end == ']')
+		return end + 1;
+	end = p + strcspn(p, ":.]");
+	return wrong(a, *end == ':' && i == 0 ?
+	    "no IPv6: before the address in brackets" :
+	    "bad address in brackets");
+}
+
+const char *
 address_helo(const char *name)
 {
-	const char *end = *name == '[' ? literal(name) : domain(name, NULL);
+	struct address a = { .strict = true };
+	const char *end;
 
-	return end != NULL && *end == '\0' && end - name <= SESSION_NAME_MAX;
+	end = *name == '[' ? literal(name, &a) : domain(name, &a);
+	if (a.utf8)
+		return "octets past ASCII";
+	if (end != NULL && *end != '\0')
+		unexpected(&a, end);
+	return a.fault;
 }
 
 /* One quoted-pair or qtextSMTP or UTF-8 sequence; its length, or 0. */
 static unsigned
-quoted_character(const char *p, bool *utf8)
+quoted_character(const char *p, struct address *a)
 {
 	unsigned n;
 
@@ -207,67 +283,106 @@ quoted_character(const char *p, bool *utf8)
 	if (*p >= ' ' && *p <= '~')
 		return *p != '"';
 	if ((n = address_utf8(p)) > 0)
-		*utf8 = true;
+		a->utf8 = true;
 	return n;
 }
 
 static const char *
-quoted_string(const char *p, bool *utf8)
+quoted_string(const char *p, struct address *a)
 {
 	unsigned n;
 
 	for (p++; *p != '"'; p += n)
-		if ((n = quoted_character(p, utf8)) == 0)
-			return NULL;
+		if ((n = quoted_character(p, a)) == 0)
+			return wrong(a, *p == '\0' || *p == '\\' ?
+			    "quotes that do not end" :
+			    "octets that are not UTF-8");
 	return p + 1;
 }
 
-static const char *
-dot_string(const char *p, bool *utf8)
+/* What can't be taken for an end: of the address, of its local part. */
+static bool
+is_local(char c, const struct address *a)
 {
-	const char *atom;
+	return is_atext(c) ||
+	    (!a->strict && c > ' ' && c <= '~' && strchr("<>@\"", c) == NULL);
+}
+
+/* Where dots are as good as other characters there are no empty atoms. */
+static const char *
+dot_string(const char *p, struct address *a)
+{
+	const char *start = p, *atom;
 	unsigned n;
 
 	for (;; p++) {
 		for (atom = p;; p += n) {
-			n = is_atext(*p) ? 1 : address_utf8(p);
+			n = is_local(*p, a) ? 1 : address_utf8(p);
 			if (n == 0)
 				break;
-			*utf8 |= n > 1;
+			a->utf8 |= n > 1;
 		}
 		if (p == atom)
-			return NULL;
+			return p > start || *p == '.' ?
+			    wrong(a, "dot at an end, or two together") :
+			    *p == '>' || *p == '@' || *p == '\0' ?
+			    wrong(a, "nothing before the @") :
+			    unexpected(a, p);
 		if (*p != '.')
 			return p;
 	}
 }
 
 static const char *
-local_part(const char *p, bool *utf8)
+local_part(const char *p, struct address *a)
 {
 	const char *end;
 
-	end = *p == '"' ? quoted_string(p, utf8) : dot_string(p, utf8);
-	if (end == NULL || end - p > SESSION_LOCAL_MAX)
-		return NULL;
+	end = *p == '"' ? quoted_string(p, a) : dot_string(p, a);
+	if (end != NULL && end - p > SESSION_LOCAL_MAX)
+		return wrong(a, "more than 255 octets before the @");
 	return end;
 }
 
-/* Local-part "@" ( Domain / address-literal ) */
-static const char *
-mailbox(const char *p, bool *utf8)
+static bool
+is_postmaster(const char *p, size_t n)
 {
-	if ((p = local_part(p, utf8)) == NULL || *p++ != '@')
+	static const char name[] = "postmaster";
+	size_t i;
+
+	for (i = 0; i < n && i < sizeof(name) - 1; i++)
+		if ((p[i] | 0x20) != name[i])
+			return false;
+	return i == n && i == sizeof(name) - 1;
+}
+
+/* Local-part "@" ( Domain / address-literal ); a->bare: without a domain. */
+static const char *
+mailbox(const char *p, struct address *a)
+{
+	const char *start = p;
+
+	if ((p = local_part(p, a)) == NULL)
 		return NULL;
-	return *p == '[' ? literal(p) : domain(p, utf8);
+	if (*p != '@') {
+		a->bare = true;
+		if (!a->strict || is_postmaster(start, (size_t)(p - start)))
+			return p;
+		return *p == '>' || *p == '\0' ? wrong(a, "no domain") :
+		    unexpected(a, p);
+	}
+	p++;
+	if (*p == '>' || *p == '\0' || address_is_blank(*p))
+		return wrong(a, "nothing after the @");
+	return *p == '[' ? literal(p, a) : domain(p, a);
 }
 
 bool
 address_mailbox(const char *p)
 {
-	bool utf8 = false;
+	struct address a = { .strict = true };
 
-	return (p = mailbox(p, &utf8)) != NULL && *p == '\0';
+	return (p = mailbox(p, &a)) != NULL && *p == '\0' && !a.bare;
 }
 
 /*
@@ -275,51 +390,86 @@ address_mailbox(const char *p)
  * 4.1.2 and appendix C).
  */
 static const char *
-source_route(const char *p, bool *utf8)
+source_route(const char *p, struct address *a)
 {
 	for (;;) {
-		if (*p++ != '@' || (p = domain(p, utf8)) == NULL)
+		if (*p++ != '@')
+			return wrong(a, "bad source route");
+		if ((p = domain(p, a)) == NULL)
 			return NULL;
 		if (*p == ':')
 			return p + 1;
 		if (*p++ != ',')
-			return NULL;
+			return wrong(a, "bad source route");
 	}
 }
 
-static const char *
-postmaster(const char *p)
+/* Copied out; a local part alone is completed, but for postmaster's. */
+static void
+keep(struct address *a, const char *p, size_t n)
 {
-	static const char name[] = "postmaster";
-	size_t i;
+	size_t len = strlen(a->domain);
 
-	for (i = 0; i < sizeof(name) - 1; i++)
-		if ((p[i] | 0x20) != name[i])
-			return NULL;
-	return p[i] == '>' ? p + i : NULL;
+	memcpy(a->text, p, n);
+	if (a->bare && !is_postmaster(p, n) && n + 1 + len < sizeof(a->text)) {
+		a->text[n++] = '@';
+		memcpy(a->text + n, a->domain, len);
+		n += len;
+	}
+	a->text[n] = '\0';
 }
 
-char *
-address_path(char *line, struct address *a)
+/*
+ * Without brackets an address is a word.  One with "=" is a parameter whose
+ * address was forgotten.
+ */
+static bool
+is_word(const char *p)
 {
-	const char *p = line, *start, *end;
+	size_t n = strcspn(p, " \t");
 
-	a->utf8 = false;
-	if (*p++ != '<')
-		return NULL;
-	if (*p == '@' && (p = source_route(p, &a->utf8)) == NULL)
+	return n > 0 && (memchr(p, '=', n) == NULL ||
+	    memchr(p, '@', n) != NULL);
+}
+
+/* "<" [source route] [mailbox] ">" without the brackets' blanks. */
+static const char *
+route_and_mailbox(const char *p, struct address *a, bool brackets)
+{
+	const char *start, *end;
+	bool route = *p == '@';
+
+	if (route && (p = source_route(p, a)) == NULL)
 		return NULL;
 	start = end = p;
-	if (*p != '>' || p[-1] == ':') {
-		if ((end = postmaster(p)) == NULL &&
-		    (end = mailbox(p, &a->utf8)) == NULL)
-			return NULL;
-	}
-	if (*end != '>')
+	if ((!brackets || route || *p != '>') && (end = mailbox(p, a)) == NULL)
 		return NULL;
-	a->text = line + (start - line);
-	line[end - line] = '\0';
-	return line + (end - line) + 1;
+	p = brackets && !a->strict ? address_blanks(end) : end;
+	if (*p != '\0' && *p != '>' && (brackets || !address_is_blank(*p)))
+		return unexpected(a, p > end ? " " : p);
+	keep(a, start, (size_t)(end - start));
+	return p;
+}
+
+const char *
+address_path(const char *p, struct address *a)
+{
+	bool brackets;
+
+	if (!a->strict)
+		p = address_blanks(p);
+	brackets = *p == '<';
+	if (brackets)
+		p++;
+	else if (a->strict || !is_word(p))
+		return NULL;
+	if (!a->strict)
+		p = address_blanks(p);
+	if ((p = route_and_mailbox(p, a, brackets)) == NULL)
+		return NULL;
+	if (brackets && *p++ != '>')
+		return NULL;
+	return *p == '\0' || address_is_blank(*p) ? p : NULL;
 }
 
 /* class "." subject "." detail, of one to three digits the latter two. */

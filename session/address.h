@@ -11,21 +11,36 @@
 
 #include <stdbool.h>
 
+#include "../session.h"
+
 struct address {
-	char	*text;		/* local@domain, NUL-terminated in the line */
-	bool	 utf8;		/* has octets past ASCII, valid UTF-8 */
+	bool		 strict;	/* in: RFC 5321 to the letter */
+	const char	*domain;	/* in: completes a local part alone */
+	bool		 bare;		/* it was one, or is postmaster */
+	bool		 utf8;		/* has octets past ASCII, valid UTF-8 */
+	const char	*fault;		/* our words: why there is none */
+	char		 text[SESSION_PATH_MAX + 1];	/* local@domain */
 };
 
-/* Domain or address-literal up to the end of the line (RFC 5321 4.1.3). */
-bool	address_helo(const char *);
+/*
+ * Domain or address-literal up to the end of the line (RFC 5321 4.1.3), to the
+ * letter: NULL, or what is wrong, in words of ours.
+ */
+const char *address_helo(const char *);
 
 /*
- * "<" [source route] mailbox ">", the route dropped (RFC 5321 section 4.1.2).
- * The empty path and <postmaster> match as well: the caller says what it takes.
+ * "<" [source route] mailbox ">", the route dropped (RFC 5321 section 4.1.2),
+ * up to the end of the line or a blank.  The empty path and <postmaster> match
+ * as well: the caller says what it takes.  If it is NULL and there is no fault,
+ * the brackets are wrong, or there is no address at all.
  */
-char	*address_path(char *, struct address *);
-/* The same without the brackets, up to the end of the line (AUTH=). */
+const char *address_path(const char *, struct address *);
+/* A mailbox to the letter, up to the end of the line (AUTH=). */
 bool	address_mailbox(const char *);
+
+/* Blank and tab; where the next other octet is. */
+bool	address_is_blank(char);
+const char *address_blanks(const char *);
 
 /* The length of the valid UTF-8 sequence past ASCII that starts here, or 0. */
 unsigned address_utf8(const char *);

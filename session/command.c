@@ -19,6 +19,7 @@
 #define V_LMTP		(1u << 6)	/* only there */
 #define V_PAYLOAD	(1u << 7)	/* octets follow, refused or not */
 #define V_VERIFY	(1u << 8)	/* only with that hook */
+#define V_EARLY		(1u << 9)	/* V_HELO only where syntax is strict */
 
 struct verb {
 	const char	*name;
@@ -29,19 +30,29 @@ struct verb {
 
 /* A refusal of the engine's own, for a log. */
 static enum reply
-refused(struct session *s, bool recipient, const char *path, enum reply why)
+refused(struct session *s, enum session_refused what, const char *path,
+    enum reply why)
 {
-	if (why != R_SAID && !engine_muted(s))
-		engine_tell(s, refused, recipient, path, reply_code(why),
-		    reply_text(why));
+	if (why != R_NONE && why != R_SAID)
+		engine_refused(s, what, path, why);
 	return why;
 }
 
+/*
+ * Mail must not be refused because a name is wrong (RFC 5321 section 4.1.4),
+ * so any name will do that has a length.
+ */
 static enum reply
 greet(struct session *s, const char *name, bool esmtp)
 {
-	if (!address_helo(name))
-		return R_HELO_NAME;
+	if (s->config->strict)
+		s->detail = address_helo(name);
+	else if (strlen(name) > SESSION_NAME_MAX)
+		s->detail = "more than 255 octets";
+	if (s->detail != NULL) {
+		s->helo_refused = !s->greeted;
+		return refused(s, SESSION_REFUSED_HELO, NULL, R_HELO_NAME);
+	}
 	/* Where it stays until it is answered; see session_idle(). */
 	memmove(s->buffers->line, name, strlen(name) + 1);
 	s->helo_esmtp = esmtp;
@@ -49,17 +60,34 @@ greet(struct session *s, const char *name, bool esmtp)
 	return R_NONE;
 }
 
+/*
+ * A name is kept in a form that can be written anywhere: what could be taken
+ * for something else in a trace field or a log becomes a question mark.
+ */
+static void
+keep_helo(struct session *s, const char *name)
+{
+	size_t i;
+
+	for (i = 0; name[i] != '\0'; i++)
+		s->helo[i] = address_is_alnum(name[i]) ||
+		    strchr(".-_:[]", name[i]) != NULL ? name[i] : '?';
+	s->helo[i] = '\0';
+}
+
 /* EHLO and HELO end a transaction as RSET does (RFC 5321 section 4.1.4). */
 static void
 helo_answered(struct session *s, const struct session_verdict *v)
 {
 	if (v->kind != SESSION_ACCEPT) {
+		s->helo_refused = !s->greeted;
 		reply_verdict(s, v, R_HELO, R_REFUSED);
 		return;
 	}
 	engine_end_transaction(s);
-	memcpy(s->helo, s->buffers->line, strlen(s->buffers->line) + 1);
+	keep_helo(s, s->buffers->line);
 	s->greeted = true;
+	s->helo_refused = false;
 	s->esmtp = s->helo_esmtp;
 	if (s->esmtp)
 		ehlo_announce(s);
@@ -102,41 +130,53 @@ after_keyword(char *p, const char *keyword)
 
 /* FROM:<path> [parameters]: the parameters, or NULL. */
 static char *
-parse_path(char *arg, const char *keyword, struct address *a)
+parse_path(struct session *s, char *arg, const char *keyword,
+    struct address *a)
 {
 	char *p = after_keyword(arg, keyword);
+	const char *end;
 
-	if (p == NULL || (p = address_path(p, a)) == NULL)
+	*a = (struct address){
+		.strict = s->config->strict, .domain = engine_name(s)
+	};
+	if (p != NULL && !a->strict)
+		p += address_blanks(p) - p;
+	if (p == NULL || *p++ != ':')
 		return NULL;
-	if (*p == '\0')
-		return p;
-	return *p == ' ' ? p + 1 : NULL;
+	end = address_path(p, a);
+	s->detail = a->fault;
+	return end == NULL ? NULL : p + (end - p);
 }
 
 static enum reply
-parse_mail(struct session *s, char *arg, struct session_mail *m)
+parse_mail(struct session *s, char *arg, struct address *a,
+    struct session_mail *m)
 {
-	struct address a;
 	enum reply why;
-	char *p = parse_path(arg, "FROM:", &a);
+	char *p = parse_path(s, arg, "FROM", a);
 
-	if (p == NULL || (*a.text != '\0' && strchr(a.text, '@') == NULL))
+	if (p == NULL && a->fault == NULL)
 		return R_MAIL_SYNTAX;
-	m->path = a.text;
+	if (p != NULL && a->strict && a->bare)
+		s->detail = a->fault = "no domain";
+	if (a->fault != NULL)
+		return R_SENDER;
+	m->path = a->text;
 	if ((why = parameter_mail(s, p, m)) != R_NONE)
 		return why;
-	return a.utf8 && !m->utf8 ? R_NEEDS_UTF8 : R_NONE;
+	return a->utf8 && !m->utf8 ? R_NEEDS_UTF8 : R_NONE;
 }
 
 static enum reply
 cmd_mail(struct session *s, char *arg)
 {
 	struct session_mail m = { 0 };
+	struct address a;
 	enum reply why;
 
 	if (s->tx.mail)
 		return R_NESTED_MAIL;
-	if ((why = parse_mail(s, arg, &m)) == R_SAID)
+	if ((why = parse_mail(s, arg, &a, &m)) == R_SAID)
 		return why;
 	if (s->config->max_messages != 0 &&
 	    s->messages >= s->config->max_messages)
@@ -144,7 +184,7 @@ cmd_mail(struct session *s, char *arg)
 	if (s->config->auth_required && !s->authenticated)
 		why = R_AUTH_REQUIRED;
 	if (why != R_NONE)
-		return refused(s, false, m.path, why);
+		return refused(s, SESSION_REFUSED_MAIL, m.path, why);
 	s->tx.body = m.body;
 	s->tx.utf8 = m.utf8;
 	engine_ask(s, ASK_MAIL, mail, &m);
@@ -161,18 +201,22 @@ mail_answered(struct session *s, const struct session_verdict *v)
 }
 
 static enum reply
-parse_rcpt(struct session *s, char *arg, struct session_rcpt *r)
+parse_rcpt(struct session *s, char *arg, struct address *a,
+    struct session_rcpt *r)
 {
-	struct address a;
 	enum reply why;
-	char *p = parse_path(arg, "TO:", &a);
+	char *p = parse_path(s, arg, "TO", a);
 
-	if (p == NULL || *a.text == '\0')
+	if (p == NULL && a->fault == NULL)
 		return R_RCPT_SYNTAX;
-	r->path = a.text;
+	if (p != NULL && *a->text == '\0')
+		s->detail = a->fault = "nobody";
+	if (a->fault != NULL)
+		return R_RECIPIENT;
+	r->path = a->text;
 	if ((why = parameter_rcpt(s, p, r)) != R_NONE)
 		return why;
-	if (a.utf8 && !s->tx.utf8)
+	if (a->utf8 && !s->tx.utf8)
 		return R_NEEDS_UTF8;
 	return engine_over(s->tx.recipients + 1, s->config->max_recipients) ?
 	    R_TOO_MANY_RECIPIENTS : R_NONE;
@@ -182,13 +226,14 @@ static enum reply
 cmd_rcpt(struct session *s, char *arg)
 {
 	struct session_rcpt r = { 0 };
+	struct address a;
 	enum reply why;
 
 	if (!s->tx.mail || s->tx.message)
 		return R_MAIL_FIRST;
 	s->charge = SESSION_CHARGE_RECIPIENT;
-	if ((why = parse_rcpt(s, arg, &r)) != R_NONE)
-		return refused(s, true, r.path, why);
+	if ((why = parse_rcpt(s, arg, &a, &r)) != R_NONE)
+		return refused(s, SESSION_REFUSED_RCPT, r.path, why);
 	engine_ask(s, ASK_RCPT, rcpt, &r);
 	return R_NONE;
 }
@@ -239,11 +284,13 @@ message_answered(struct session *s, const struct session_verdict *v)
 static bool
 parse_chunk(struct session *s, char *arg, uint64_t *size)
 {
-	char *last = arg == NULL ? NULL : strchr(arg, ' ');
+	char *last = arg == NULL ? NULL : arg + strcspn(arg, " \t");
 
 	s->tx.last = false;
-	if (last != NULL) {
+	if (last != NULL && *last != '\0') {
 		*last++ = '\0';
+		if (!s->config->strict)
+			last += address_blanks(last) - last;
 		s->tx.last = after_keyword(last, "LAST") == last + 4 &&
 		    last[4] == '\0';
 		if (!s->tx.last)
@@ -348,8 +395,10 @@ verify(struct session *s, char *arg, bool expand)
 			p++;
 		else if (address_utf8(p) > 0)
 			p += address_utf8(p);
-		else
+		else {
+			s->detail = "the argument";
 			return R_PARAMETER_VALUE;
+		}
 	engine_ask(s, ASK_VERIFY, verify, arg, expand);
 	return R_NONE;
 }
@@ -402,6 +451,13 @@ cmd_http(struct session *s, char *arg)
 }
 
 static enum reply
+cmd_proxy(struct session *s, char *arg)
+{
+	(void)arg;
+	return refused(s, SESSION_REFUSED_LINE, NULL, R_PROXY);
+}
+
+static enum reply
 cmd_obsolete(struct session *s, char *arg)
 {
 	(void)s;
@@ -425,13 +481,14 @@ static const struct verb verbs[] = {
 	{ "VRFY",	cmd_vrfy,	V_ARG | V_JUNK, 0 },
 	{ "EXPN",	cmd_expn,	V_ARG | V_JUNK | V_VERIFY, 0 },
 	{ "HELP",	cmd_help,	V_JUNK, 0 },
-	{ "STARTTLS",	cmd_starttls,	V_HELO | V_NO_ARG | V_CLEAR,
+	{ "STARTTLS",	cmd_starttls,	V_HELO | V_EARLY | V_NO_ARG | V_CLEAR,
 	    SESSION_EXT_STARTTLS },
 	{ "AUTH",	sasl_start,	V_HELO | V_ARG, SESSION_EXT_AUTH },
 	{ "SEND",	cmd_obsolete,	0, 0 },
 	{ "SOML",	cmd_obsolete,	0, 0 },
 	{ "SAML",	cmd_obsolete,	0, 0 },
 	{ "TURN",	cmd_obsolete,	0, 0 },
+	{ "PROXY",	cmd_proxy,	V_CLEAR, 0 },
 	/* A browser that was sent here, or worse (ALPACA). */
 	{ "GET",	cmd_http,	V_CLEAR, 0 },
 	{ "POST",	cmd_http,	V_CLEAR, 0 },
@@ -450,13 +507,18 @@ static const struct verb verbs[] = {
 static enum reply
 unavailable(struct session *s, const struct verb *v)
 {
+	bool early = !s->config->strict && v->flags & V_EARLY;
+	enum reply why;
+
 	if (v->flags & (s->config->lmtp ? V_SMTP : V_LMTP))
-		return R_UNKNOWN;
-	if (v->flags & V_HELO && !s->greeted)
-		return R_HELO_FIRST;
+		return s->config->lmtp ? R_USE_LHLO : R_USE_EHLO;
+	if (v->flags & V_HELO && !s->greeted && !early)
+		return s->helo_refused ? R_HELO_REFUSED : R_HELO_FIRST;
 	if (v->flags & V_VERIFY && s->hooks->verify == NULL)
 		return R_OBSOLETE;
-	return v->extension == 0 ? R_NONE : engine_refuses(s, v->extension);
+	why = v->extension == 0 ? R_NONE : engine_refuses(s, v->extension);
+	return why == R_NOT_OFFERED && v->run == sasl_start ?
+	    R_AUTH_NOT_OFFERED : why;
 }
 
 /* The verbs that would be accepted now, but for their order. */
@@ -483,19 +545,31 @@ cmd_help(struct session *s, char *arg)
 
 /* The verb that begins the line; *arg: what follows its blank, or NULL. */
 static const struct verb *
-find_verb(char *line, char **arg)
+find_verb(const struct session *s, char *line, char **arg)
 {
-	size_t i, n = strcspn(line, " ");
+	size_t i, n = strcspn(line, " \t");
 	char *end;
 
 	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		end = after_keyword(line, verbs[i].name);
 		if (end == NULL || (size_t)(end - line) != n)
 			continue;
-		*arg = *end == ' ' ? end + 1 : NULL;
+		if (*end == '\0')
+			return &verbs[i];
+		*arg = end + 1;
+		if (!s->config->strict)
+			*arg += address_blanks(*arg) - *arg;
 		return &verbs[i];
 	}
 	return NULL;
+}
+
+/* STARTTLS must be alone even where nothing depends on the others. */
+static bool
+has_argument(const struct session *s, const struct verb *v, const char *arg)
+{
+	return v->flags & V_NO_ARG && arg != NULL &&
+	    (s->config->strict || v->run == cmd_starttls);
 }
 
 /* Why the verb may not be used here and so, or R_NONE. */
@@ -504,9 +578,9 @@ may_run(struct session *s, const struct verb *v, const char *arg)
 {
 	enum reply why = unavailable(s, v);
 
-	if (why == R_UNKNOWN)
+	if (why == R_USE_EHLO || why == R_USE_LHLO)
 		return why;
-	if (v->flags & V_NO_ARG && arg != NULL)
+	if (has_argument(s, v, arg))
 		return R_NO_ARGUMENT;
 	if (v->flags & V_ARG && arg == NULL)
 		return R_ARGUMENT;
@@ -515,13 +589,31 @@ may_run(struct session *s, const struct verb *v, const char *arg)
 	return why;
 }
 
+/*
+ * For a log.  What is only out of order follows from another refusal, and so
+ * does RCPT after a refused MAIL.
+ */
+static void
+report(struct session *s, const struct verb *v, enum reply why)
+{
+	bool order = reply_code(why) == 503;
+
+	if (v->run == cmd_helo || v->run == cmd_ehlo)
+		refused(s, SESSION_REFUSED_HELO, NULL, why);
+	else if (v->run == sasl_start)
+		refused(s, SESSION_REFUSED_AUTH, NULL, why);
+	else if (v->run == cmd_mail && !order)
+		refused(s, SESSION_REFUSED_MAIL, NULL, why);
+	else if (v->run == cmd_rcpt && !order && why != R_TLS_REQUIRED)
+		refused(s, SESSION_REFUSED_RCPT, NULL, why);
+}
+
 static enum reply
 run(struct session *s, const struct verb *v, char *arg)
 {
 	enum reply why = may_run(s, v, arg);
 
-	if (why == R_TLS_REQUIRED && v->run == cmd_mail)
-		refused(s, false, NULL, why);
+	report(s, v, why);
 	if (v->flags & V_JUNK && (why == R_NONE || why == R_OBSOLETE) &&
 	    !engine_junk(s))
 		return R_TOO_MUCH_JUNK;
@@ -556,27 +648,36 @@ unknown(struct session *s, const char *line)
 }
 
 /*
- * White space at the end is to be tolerated (RFC 5321 section 4.1.1), any other
- * between words is not.
+ * White space at the end is to be tolerated (RFC 5321 section 4.1.1) in any
+ * case.  Parsing cuts the line up: its beginning is kept for a log, but not
+ * that of AUTH, nor of what is not known, as it may be the password after a
+ * refused AUTH.
  */
 void
 command_line(struct session *s, char *line)
 {
+	char said[SESSION_SAID_MAX + 1];
 	const struct verb *v;
 	size_t n = strlen(line);
 	char *arg = NULL;
+	bool auth;
 
-	while (n > 0 && line[n - 1] == ' ')
+	while (n > 0 && address_is_blank(line[n - 1]))
 		line[--n] = '\0';
-	v = find_verb(line, &arg);
-	/* An unknown one may be the password, after a refused AUTH. */
+	v = find_verb(s, line, &arg);
+	auth = v != NULL && v->run == sasl_start;
+	s->auth_said |= auth;
 	s->line_secret |= v == NULL;
 	s->charge = SESSION_CHARGE_FULL;
-	engine_tell(s, command, v == NULL ? "?" :
-	    v->run == sasl_start ? "AUTH" : line,
-	    v != NULL && v->run == sasl_start);
+	engine_tell(s, command, v == NULL ? "?" : auth ? "AUTH" : line, auth);
+	n = v == NULL || auth ? 0 : strnlen(line, SESSION_SAID_MAX);
+	memcpy(said, line, n);
+	said[n] = '\0';
+	s->said = n > 0 ? said : NULL;
+	s->detail = NULL;
 	if (!engine_muted(s))
 		reply(s, v == NULL ? unknown(s, line) : run(s, v, arg));
+	s->said = NULL;
 }
 
 /* RFC 5321 section 3.1 has 554 for what will not change, and 421 otherwise. */

@@ -3,9 +3,11 @@
  * data.c - the message itself, by DATA or BDAT: where it ends, what is wrong
  * with it, and its octets as slices of the caller's buffer.
  *
- * Only CR LF . CR LF ends DATA.  A CR or LF that is not half of a CRLF is no
- * line end to us and may be one to the next program, which is all that SMTP
- * smuggling needs: such a message is read to its real end and refused.
+ * Only CR LF . CR LF ends DATA.  A CR or LF that is not half of a CRLF may be a
+ * line end to the next program, which is all that SMTP smuggling needs.  So
+ * none is passed on: an LF becomes a line end and a CR a blank, or with
+ * refuse_stray the message is read to its real end and refused.  A dot after
+ * such an LF is text, never an end and never unstuffed.
  */
 #include "engine.h"
 
@@ -46,13 +48,13 @@ count_hops(struct session_transaction *tx, const char *p, size_t n)
 }
 
 /*
- * Of several reasons always the same one is given, however the octets came: a
- * bare CR or LF before the size, the size before a loop.
+ * Of several reasons always the same one is given, however the octets came: the
+ * first bare CR or LF or NUL before the size, the size before a loop.
  */
 static void
 refuse(struct session_transaction *tx, enum reply why)
 {
-	if (tx->refusal != R_BARE && (why != R_LOOP || tx->refusal == R_NONE))
+	if (tx->refusal != R_BARE && tx->refusal != R_NUL && (why != R_LOOP || tx->refusal == R_NONE))
 		tx->refusal = (int)why;
 }
 
@@ -112,16 +114,26 @@ emit(struct session *s, const char *p, size_t n)
 	give(s, p, n);
 }
 
-/* What an octet makes of the state; dots: whether a lone one is the end. */
+/*
+ * What an octet makes of the state; dots: whether a lone one is the end.  A
+ * bare LF counts as the CRLF that it stands for.
+ */
 static enum data_state
-step(struct session_transaction *tx, enum data_state state, char c, bool dots)
+step(struct session *s, enum data_state state, char c, bool dots)
 {
+	struct session_transaction *tx = &s->tx;
 	bool after_cr = state == D_CR || state == D_DOT_CR;
 
 	if (c == '\n' && after_cr)
 		return state == D_DOT_CR ? D_END : D_LINE;
-	if (after_cr || c == '\n' || c == '\0')
+	if (s->config->refuse_stray && (after_cr || c == '\n'))
 		refuse(tx, R_BARE);
+	else if (c == '\0')
+		refuse(tx, R_NUL);
+	if (c == '\n') {
+		tx->stray = true;
+		tx->size++;
+	}
 	if (c == '\r')
 		return state == D_DOT ? D_DOT_CR : D_CR;
 	if (c == '.' && state == D_LINE && dots)
@@ -164,21 +176,14 @@ is_clean(const char *p, size_t n, bool after_cr)
 }
 
 /*
- * Text that step() need not see, from *i up to the next octet that it must:
- * where all is clean, whole lines that do not begin with a dot.
+ * Whole lines that do not begin with a dot, where all is clean; from *i up to
+ * the next octet that step() must see.
  */
 static void
-skip_text(struct session *s, const char *p, size_t n, bool clean, size_t *i,
-    size_t *from)
+skip_lines(struct session *s, const char *p, size_t n, size_t *i, size_t *from)
 {
 	const char *cr;
 
-	if (!clean) {
-		while (*i < n && p[*i] != '\r' && p[*i] != '\n' &&
-		    p[*i] != '\0')
-			(*i)++;
-		return;
-	}
 	while ((cr = memchr(p + *i, '\r', n - *i)) != NULL) {
 		*i = (size_t)(cr - p);
 		if (n - *i <= 2 || cr[2] == '.')
@@ -193,36 +198,75 @@ skip_text(struct session *s, const char *p, size_t n, bool clean, size_t *i,
 }
 
 /*
+ * The same where it is not: how many octets stay as they are.  Bare LFs do so
+ * in LF form, and then it's only CR and NUL that have to be found.  The search
+ * for NUL ends with the first: a message of them must not take its square.
+ */
+static size_t
+text_length(struct session *s, const char *p, size_t n)
+{
+	const char *end, *lf = p;
+	size_t i = 0;
+
+	if (!s->config->lf || s->config->refuse_stray) {
+		while (i < n && p[i] != '\r' && p[i] != '\n' && p[i] != '\0')
+			i++;
+		return i;
+	}
+	if ((end = memchr(p, '\r', n)) != NULL)
+		n = (size_t)(end - p);
+	if (s->tx.refusal != R_NUL && (end = memchr(p, '\0', n)) != NULL)
+		n = (size_t)(end - p);
+	for (; (lf = memchr(lf, '\n', (size_t)(p + n - lf))) != NULL; lf++)
+		i++;
+	s->tx.stray |= i > 0;
+	s->tx.size += i;
+	return n;
+}
+
+/* Passed on in another form than it came, or not at all. */
+static bool
+is_dropped(const struct session *s, enum data_state state, char c)
+{
+	return state == D_DOT || state == D_END || c == '\r' ||
+	    (c == '\n' && !s->config->lf);
+}
+
+/*
  * Octets of text: slices go out between what is dropped, which is the stuffed
- * dots, the end, and in LF form the CRs.  Returns the octets used.
+ * dots, the end, and the CRs: each is held until it is known what it is.
+ * Returns the octets used.
  */
 static size_t
 scan(struct session *s, const char *p, size_t n, bool dots)
 {
-	struct session_transaction *tx = &s->tx;
-	enum data_state state = tx->data;
+	enum data_state state = s->tx.data, before;
 	bool clean = is_clean(p, n, state == D_CR || state == D_DOT_CR);
 	size_t i = 0, from = 0;
 
-	while (i < n && state != D_END) {
-		if (state == D_TEXT) {
-			skip_text(s, p, n, clean, &i, &from);
-			if (i == n)
-				break;
-		}
-		state = step(tx, state, p[i], dots);
-		if (state == D_DOT || state == D_DOT_CR || state == D_END ||
-		    (state == D_CR && s->config->lf)) {
-			emit(s, p + from, i - from);
-			from = i + 1;
-		}
-		tx->size -= state == D_DOT;
-		i++;
+	for (; i < n && state != D_END; i++) {
+		if (state == D_TEXT && clean)
+			skip_lines(s, p, n, &i, &from);
+		else if (state == D_TEXT)
+			i += text_length(s, p + i, n - i);
+		if (i == n)
+			break;
+		before = state;
+		state = step(s, before, p[i], dots);
+		if ((before == D_CR || before == D_DOT_CR) && p[i] != '\n')
+			emit(s, " ", 1);
+		s->tx.size -= state == D_DOT;
+		if (!is_dropped(s, state, p[i]))
+			continue;
+		emit(s, p + from, i - from);
+		from = i + 1;
+		if (p[i] == '\n' && state != D_END)
+			emit(s, "\r\n", 2);
 	}
 	emit(s, p + from, i - from);
 	give_kept(s);
-	tx->data = (unsigned char)state;
-	tx->size += i;
+	s->tx.data = (unsigned char)state;
+	s->tx.size += i;
 	return i;
 }
 
@@ -286,8 +330,11 @@ chunk_end(struct session *s)
 
 	s->state = SESSION_STATE_COMMAND;
 	if (why == R_NONE && s->tx.last && s->tx.data == D_CR &&
-	    s->tx.body != SESSION_BODY_BINARY)
-		refuse(&s->tx, R_BARE);
+	    s->tx.body != SESSION_BODY_BINARY) {
+		if (s->config->refuse_stray)
+			refuse(&s->tx, R_BARE);
+		emit(s, " ", 1);
+	}
 	if ((why == R_NONE && s->tx.last) || s->tx.reported > 0) {
 		s->state = SESSION_STATE_END;
 		data_finish(s);

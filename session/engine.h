@@ -20,16 +20,19 @@ enum reply {
 	R_NO_TLS_NOW, R_AUTH_BROKEN, R_LOCAL_ERROR, R_TOO_MANY_RECIPIENTS,
 	R_HTTP, R_TOO_MANY_ERRORS, R_TOO_MUCH_JUNK, R_TOO_MANY_MESSAGES,
 	R_TOO_MANY_FAILURES,
-	R_NO_SERVICE, R_LINE_TOO_LONG, R_CONTROL, R_UNKNOWN, R_OBSOLETE, R_NOT_OFFERED,
-	R_NO_ARGUMENT, R_ARGUMENT, R_HELO_NAME, R_MAIL_SYNTAX, R_RCPT_SYNTAX,
-	R_PARAMETER_SYNTAX, R_PARAMETER, R_PARAMETER_TWICE, R_PARAMETER_VALUE,
-	R_HELO_FIRST, R_MAIL_FIRST, R_NESTED_MAIL, R_NO_RECIPIENTS,
-	R_RCPT_FIRST,
+	R_NO_SERVICE, R_LINE_TOO_LONG, R_CONTROL, R_LINE_END, R_TLS_HELLO,
+	R_PROXY, R_UNKNOWN, R_USE_EHLO, R_USE_LHLO, R_OBSOLETE, R_NOT_OFFERED,
+	R_AUTH_NOT_OFFERED, R_NO_ARGUMENT, R_ARGUMENT, R_HELO_NAME,
+	R_MAIL_SYNTAX, R_RCPT_SYNTAX, R_SENDER, R_RECIPIENT,
+	R_PARAMETER_SYNTAX, R_PARAMETER, R_PARAMETER_NOT_OFFERED,
+	R_PARAMETER_TWICE, R_PARAMETER_VALUE, R_HELO_FIRST, R_HELO_REFUSED,
+	R_MAIL_FIRST, R_NESTED_MAIL, R_NO_RECIPIENTS, R_RCPT_FIRST,
 	R_EHLO_FIRST, R_TLS_ALREADY, R_GLUED, R_AUTH_ALREADY, R_AUTH_IN_MAIL,
 	R_USE_BDAT, R_MIXED, R_BDAT_SYNTAX,
 	R_TLS_REQUIRED, R_AUTH_REQUIRED, R_AUTH_NEEDS_TLS, R_MECHANISM,
 	R_BASE64, R_CANCELLED, R_AUTH_LINE, R_CREDENTIALS,
-	R_NEEDS_UTF8, R_TOO_BIG, R_BARE, R_LOOP, R_REFUSED_RCPT, R_REFUSED
+	R_NEEDS_UTF8, R_TOO_BIG, R_BARE, R_NUL, R_LOOP, R_REFUSED_RCPT,
+	R_REFUSED
 };
 
 /* What a hook was asked; its verdict goes on there. */
@@ -52,6 +55,9 @@ void	reply_goodbye(struct session *, const char *status, const char *text);
 void	reply_challenge(struct session *, const char *);
 bool	reply_room(const struct session *);
 const char *reply_text(enum reply);	/* without our name before it */
+/* The same with the session's detail in it, by way of the buffer. */
+#define REPLY_WORDS	128
+const char *reply_words(const struct session *, enum reply, char *);
 int	reply_code(enum reply);
 
 /* session.c */
@@ -90,6 +96,9 @@ bool	engine_muted(const struct session *);
 const char *engine_mechanisms(struct session *);	/* never NULL */
 
 void	engine_event(struct session *, enum session_event, const char *why);
+/* For a log; path: of MAIL or RCPT, if it could be read. */
+void	engine_refused(struct session *, enum session_refused,
+	    const char *path, enum reply);
 void	engine_close(struct session *);
 void	engine_end_transaction(struct session *);
 void	engine_connect(struct session *);	/* the banner, or a refusal */

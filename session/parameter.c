@@ -19,6 +19,7 @@ struct parameter {
 	const char	*keyword;
 	unsigned	 extension;
 	bool		 of_rcpt;
+	bool		 dropped;	/* with nothing lost, if not offered */
 	enum reply	 (*parse)(struct session *, struct envelope *, char *);
 };
 
@@ -57,6 +58,7 @@ same(const char *a, const char *b)
 static enum reply
 parse_size(struct session *s, struct envelope *e, char *value)
 {
+	(void)s;
 	if (value == NULL)
 		return R_PARAMETER_VALUE;
 	if (!parameter_number(value, &e->mail->size)) {
@@ -64,8 +66,6 @@ parse_size(struct session *s, struct envelope *e, char *value)
 			return R_PARAMETER_VALUE;
 		e->mail->size = UINT64_MAX;
 	}
-	if (s->config->max_size != 0 && e->mail->size > s->config->max_size)
-		return R_TOO_BIG;
 	return R_NONE;
 }
 
@@ -94,32 +94,35 @@ parse_utf8(struct session *s, struct envelope *e, char *value)
 	return value == NULL ? R_NONE : R_PARAMETER_VALUE;
 }
 
+/* In capitals (RFC 3461 section 4); X.400 gateways have small letters. */
 static int
-hex(char c)
+hex(char c, bool strict)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
+	if (!strict)
+		c = upper(c);
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /*
- * xtext (RFC 3461 section 4): printable but + and =, or "+" and two upper case
- * hexadecimal digits.  What it hides must be printable, too: this is where
- * newlines once came into other servers' spools (CVE-2020-28021).
+ * xtext (RFC 3461 section 4): printable but + and =, or "+" and two hexadecimal
+ * digits.  What it hides must be printable, too: this is where newlines once
+ * came into other servers' spools (CVE-2020-28021).
  */
 static bool
-is_xtext(const char *p)
+is_xtext(const char *p, bool strict)
 {
 	int c;
 
 	for (; *p != '\0'; p++) {
-		if ((unsigned char)*p >= 0x80)
+		if ((unsigned char)*p >= 0x80 || *p == '=')
 			return false;
 		if (*p != '+')
 			continue;
-		if (hex(p[1]) < 0 || hex(p[2]) < 0)
+		if (hex(p[1], strict) < 0 || hex(p[2], strict) < 0)
 			return false;
-		c = hex(p[1]) * 16 + hex(p[2]);
+		c = hex(p[1], strict) * 16 + hex(p[2], strict);
 		if (c < ' ' || c > '~')
 			return false;
 		p += 2;
@@ -128,11 +131,11 @@ is_xtext(const char *p)
 }
 
 static bool
-decode_xtext(const char *p, char *out, size_t size)
+decode_xtext(const char *p, bool strict, char *out, size_t size)
 {
 	size_t n = 0;
 
-	if (!is_xtext(p))
+	if (!is_xtext(p, strict))
 		return false;
 	for (; *p != '\0'; p++) {
 		if (n == size - 1)
@@ -140,7 +143,8 @@ decode_xtext(const char *p, char *out, size_t size)
 		if (*p != '+')
 			out[n++] = *p;
 		else {
-			out[n++] = (char)(hex(p[1]) * 16 + hex(p[2]));
+			out[n++] = (char)(hex(p[1], strict) * 16 +
+			    hex(p[2], strict));
 			p += 2;
 		}
 	}
@@ -174,10 +178,10 @@ code_point(const char *p, unsigned long *c)
 	if (p[0] != '\\' || p[1] != 'x' || p[2] != '{' || p[3] == '0')
 		return NULL;
 	*c = 0;
-	for (p += 3, digits = 0; hex(*p) >= 0; p++) {
+	for (p += 3, digits = 0; hex(*p, true) >= 0; p++) {
 		if (++digits > 6)
 			return NULL;
-		*c = *c << 4 | (unsigned long)hex(*p);
+		*c = *c << 4 | (unsigned long)hex(*p, true);
 	}
 	if (*p != '}' || *c > 0x10ffff)
 		return NULL;
@@ -198,7 +202,7 @@ is_utf8_address(const char *p)
 	size_t n = 0;
 
 	while (*p != '\0' && n <= SESSION_PATH_MAX) {
-		if (*p == '+')
+		if (*p == '+' || *p == '=')
 			return false;
 		if (*p != '\\')
 			box[n++] = *p++;
@@ -221,22 +225,27 @@ is_ascii(const char *p)
 
 /*
  * RFC 4954 section 5: a mailbox in xtext, or <>.  One that has no such form is
- * written as in ORCPT, and is only good with SMTPUTF8.
+ * written as in ORCPT, and is only good with SMTPUTF8.  Anything else says
+ * nothing about who wrote the message, as if it had not been given.
  */
 static enum reply
 parse_auth(struct session *s, struct envelope *e, char *value)
 {
 	char box[SESSION_PATH_MAX + 1];
+	bool strict = s->config->strict;
 
-	(void)s;
 	if (value == NULL)
 		return R_PARAMETER_VALUE;
 	e->mail->auth = value;
-	if (strcmp(value, "<>") == 0 || (decode_xtext(value, box,
+	e->needs_utf8 = false;
+	if (strcmp(value, "<>") == 0 || (decode_xtext(value, strict, box,
 	    sizeof(box)) && address_mailbox(box)))
 		return R_NONE;
-	e->needs_utf8 = true;
-	return is_utf8_address(value) ? R_NONE : R_PARAMETER_VALUE;
+	e->needs_utf8 = is_utf8_address(value);
+	if (e->needs_utf8)
+		return R_NONE;
+	e->mail->auth = NULL;
+	return strict ? R_PARAMETER_VALUE : R_NONE;
 }
 
 static enum reply
@@ -253,8 +262,8 @@ parse_ret(struct session *s, struct envelope *e, char *value)
 static enum reply
 parse_envid(struct session *s, struct envelope *e, char *value)
 {
-	(void)s;
-	if (value == NULL || strlen(value) > 100 || !is_xtext(value))
+	if (value == NULL || strlen(value) > 100 ||
+	    !is_xtext(value, s->config->strict))
 		return R_PARAMETER_VALUE;
 	e->mail->envid = value;
 	return R_NONE;
@@ -318,7 +327,6 @@ parse_orcpt(struct session *s, struct envelope *e, char *value)
 	char *p = value;
 	bool valid;
 
-	(void)s;
 	if (value == NULL || strlen(value) > 500)
 		return R_PARAMETER_VALUE;
 	while (address_is_alnum(*p) || *p == '-')
@@ -326,23 +334,24 @@ parse_orcpt(struct session *s, struct envelope *e, char *value)
 	if (p == value || *p != ';' || p[1] == '\0')
 		return R_PARAMETER_VALUE;
 	*p = '\0';
-	valid = same(value, "utf-8") ? is_utf8_address(p + 1) : is_xtext(p + 1);
+	valid = same(value, "utf-8") ? is_utf8_address(p + 1) :
+	    is_xtext(p + 1, s->config->strict);
 	*p = ';';
 	e->rcpt->orcpt = value;
-	e->needs_utf8 |= !is_ascii(p + 1);
+	e->needs_utf8 = !is_ascii(p + 1);
 	return valid ? R_NONE : R_PARAMETER_VALUE;
 }
 
 static const struct parameter parameters[] = {
-	{ "SIZE",	SESSION_EXT_SIZE,		false,	parse_size },
-	{ "BODY",	SESSION_EXT_8BITMIME,	false,	parse_body },
-	{ "SMTPUTF8",	SESSION_EXT_SMTPUTF8,	false,	parse_utf8 },
-	{ "AUTH",	SESSION_EXT_AUTH,		false,	parse_auth },
-	{ "RET",	SESSION_EXT_DSN,		false,	parse_ret },
-	{ "ENVID",	SESSION_EXT_DSN,		false,	parse_envid },
-	{ "MT-PRIORITY", SESSION_EXT_MT_PRIORITY,	false,	parse_priority },
-	{ "NOTIFY",	SESSION_EXT_DSN,		true,	parse_notify },
-	{ "ORCPT",	SESSION_EXT_DSN,		true,	parse_orcpt },
+	{ "SIZE",	SESSION_EXT_SIZE,	false,	false,	parse_size },
+	{ "BODY",	SESSION_EXT_8BITMIME,	false,	false,	parse_body },
+	{ "SMTPUTF8",	SESSION_EXT_SMTPUTF8,	false,	false,	parse_utf8 },
+	{ "AUTH",	SESSION_EXT_AUTH,	false,	true,	parse_auth },
+	{ "RET",	SESSION_EXT_DSN,		false,	true,	parse_ret },
+	{ "ENVID",	SESSION_EXT_DSN,		false,	true,	parse_envid },
+	{ "MT-PRIORITY", SESSION_EXT_MT_PRIORITY,	false,	false,	parse_priority },
+	{ "NOTIFY",	SESSION_EXT_DSN,		true,	true,	parse_notify },
+	{ "ORCPT",	SESSION_EXT_DSN,		true,	true,	parse_orcpt },
 };
 
 #define NPARAMETERS	(sizeof(parameters) / sizeof(parameters[0]))
@@ -358,53 +367,75 @@ takes(struct session *s, unsigned extension)
 }
 
 static bool
-is_value(char c)
+is_value(char c, bool strict)
 {
-	return c > ' ' && c <= '~' && c != '=';
+	return c > ' ' && c <= '~' && (c != '=' || !strict);
+}
+
+/* Past one blank, or where that is no matter past all there are. */
+static char *
+next_word(char *p, bool strict)
+{
+	do
+		p++;
+	while (!strict && address_is_blank(*p));
+	return p;
 }
 
 /*
  * One esmtp-param, "keyword[=value]" (RFC 5321 section 4.1.2; with UTF-8 RFC
  * 6531 section 3.3), both NUL-terminated in the line; value is NULL when there
- * is none.  Returns where the next one starts, or NULL.
+ * is none.  Returns where the next one starts, or NULL; with the keyword, if
+ * there is one, all the same.
  */
 static char *
-next(char *p, char **keyword, char **value)
+next(char *p, bool strict, char **keyword, char **value)
 {
-	char *end = p;
+	char *end = p, c;
 	unsigned n;
 
-	if (!address_is_alnum(*p))
-		return NULL;
-	while (address_is_alnum(*end) || *end == '-')
+	while (address_is_alnum(*end) || (*end == '-' && end > p))
 		end++;
 	*keyword = p;
 	*value = NULL;
-	if (*end == '=') {
+	c = *end;
+	if (c == '=' && end > p) {
 		*end++ = '\0';
 		*value = end;
-		while ((n = is_value(*end) ? 1 : address_utf8(end)) > 0)
+		while ((n = is_value(*end, strict) ? 1 :
+		    address_utf8(end)) > 0)
 			end += n;
-		if (end == *value)
-			return NULL;
+		c = *end;
 	}
-	if (*end == '\0')
-		return end;
-	if (*end != ' ' || end[1] == '\0')
-		return NULL;
 	*end = '\0';
-	return end + 1;
+	if (end == p || (end == *value && strict))
+		return NULL;
+	if (c == '\0')
+		return end;
+	return address_is_blank(c) ? next_word(end, strict) : NULL;
+}
+
+static const struct parameter *
+find(const char *keyword, bool of_rcpt)
+{
+	size_t i;
+
+	for (i = 0; i < NPARAMETERS; i++)
+		if (parameters[i].of_rcpt == of_rcpt &&
+		    same(keyword, parameters[i].keyword))
+			return &parameters[i];
+	return NULL;
 }
 
 /* One that is not ours may be the program's. */
 static enum reply
 parse_other(struct session *s, const struct envelope *e, const char *keyword,
-    const char *value)
+    const char *value, enum reply otherwise)
 {
 	struct engine_question q;
 
 	if (!engine_enter(s, s->hooks->parameter != NULL, &q))
-		return R_PARAMETER;
+		return otherwise;
 	s->hooks->parameter(s->arg, e->rcpt != NULL, keyword, value,
 	    &q.verdict);
 	engine_leave(s, &q);
@@ -414,32 +445,46 @@ parse_other(struct session *s, const struct envelope *e, const char *keyword,
 	return R_SAID;
 }
 
+/* One that is only dropped has a value, and nothing more is asked of it. */
+static enum reply
+parse_one(struct session *s, struct envelope *e, const struct parameter *p,
+    char *value)
+{
+	if (takes(s, p->extension))
+		return p->parse(s, e, value);
+	if (s->hooks->parameter != NULL || s->config->strict || !p->dropped)
+		return parse_other(s, e, p->keyword, value,
+		    R_PARAMETER_NOT_OFFERED);
+	return value == NULL ? R_PARAMETER_VALUE : R_NONE;
+}
+
 static enum reply
 parse(struct session *s, char *p, struct envelope *e)
 {
-	unsigned seen = 0;
+	const struct parameter *known;
+	bool strict = s->config->strict;
+	unsigned seen = 0, bit;
 	char *keyword, *value;
 	enum reply why;
-	size_t i;
 
+	if (*p != '\0')
+		p = next_word(p, strict);
 	while (*p != '\0') {
-		p = next(p, &keyword, &value);
+		p = next(p, strict, &keyword, &value);
+		known = find(keyword, e->rcpt != NULL);
+		s->detail = known != NULL ? known->keyword : "keyword";
 		if (p == NULL)
 			return R_PARAMETER_SYNTAX;
-		for (i = 0; i < NPARAMETERS; i++)
-			if (parameters[i].of_rcpt == (e->rcpt != NULL) &&
-			    same(keyword, parameters[i].keyword))
-				break;
-		if (i == NPARAMETERS || !takes(s, parameters[i].extension))
-			why = parse_other(s, e, keyword, value);
-		else if (seen & 1u << i)
-			return R_PARAMETER_TWICE;
-		else {
-			seen |= 1u << i;
-			why = parameters[i].parse(s, e, value);
-		}
+		why = known != NULL ? parse_one(s, e, known, value) :
+		    parse_other(s, e, keyword, value, R_PARAMETER);
 		if (why != R_NONE)
 			return why;
+		if (known == NULL)
+			continue;
+		bit = 1u << (known - parameters);
+		if (strict && seen & bit)
+			return R_PARAMETER_TWICE;
+		seen |= bit;
 	}
 	return R_NONE;
 }
@@ -448,8 +493,11 @@ enum reply
 parameter_mail(struct session *s, char *p, struct session_mail *mail)
 {
 	struct envelope e = { .mail = mail };
+	uint64_t max = s->config->max_size;
 	enum reply why = parse(s, p, &e);
 
+	if (why == R_NONE && max != 0 && mail->size > max)
+		return R_TOO_BIG;
 	/* SMTPUTF8 may come after what needs it. */
 	return why == R_NONE && e.needs_utf8 && !mail->utf8 ? R_NEEDS_UTF8 :
 	    why;

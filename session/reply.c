@@ -14,7 +14,10 @@
 /* RFC 5321 section 4.5.3.1.5 has 512; a challenge in base64 may take more. */
 #define REPLY_MAX	1024
 
-/* A text that begins with % begins with our name on the wire. */
+/*
+ * A text that begins with % begins with our name on the wire; ~ is where the
+ * session's detail goes, which is a text of ours as well.
+ */
 static const struct {
 	short		 code;
 	const char	*status;
@@ -47,26 +50,37 @@ static const struct {
 	    "%too many failed authentications" },
 	[R_NO_SERVICE] = { 554, "5.3.2", "%has no service for you" },
 	[R_LINE_TOO_LONG] = { 500, "5.5.2", "Line too long" },
-	[R_CONTROL] = { 501, "5.5.2",
-	    "Control character in command; lines end with CR LF" },
+	[R_CONTROL] = { 501, "5.5.2", "Control character in command" },
+	[R_LINE_END] = { 501, "5.5.2", "Lines end with CR LF" },
+	[R_TLS_HELLO] = { 501, "5.5.2", "This port does not begin with TLS" },
+	[R_PROXY] = { 500, "5.5.1", "This port takes no PROXY header" },
+	[R_USE_EHLO] = { 500, "5.5.1", "This is SMTP: EHLO" },
+	[R_USE_LHLO] = { 500, "5.5.1", "This is LMTP: LHLO" },
 	[R_UNKNOWN] = { 500, "5.5.1", "Unknown command" },
 	[R_OBSOLETE] = { 502, "5.5.1", "Command not implemented" },
 	[R_NOT_OFFERED] = { 502, "5.5.1", "Not offered here" },
 	[R_NO_ARGUMENT] = { 501, "5.5.4", "This command has no argument" },
 	[R_ARGUMENT] = { 501, "5.5.4", "This command needs an argument" },
-	[R_HELO_NAME] = { 501, "5.5.4",
-	    "Needs a domain or an address literal" },
+	[R_AUTH_NOT_OFFERED] = { 502, "5.5.1", "AUTH is not offered here" },
+	[R_HELO_NAME] = { 501, "5.5.4", "Name is malformed: ~" },
 	[R_MAIL_SYNTAX] = { 501, "5.5.4",
 	    "Syntax: MAIL FROM:<address> [parameters]" },
 	[R_RCPT_SYNTAX] = { 501, "5.5.4",
 	    "Syntax: RCPT TO:<address> [parameters]" },
-	[R_PARAMETER_SYNTAX] = { 501, "5.5.4", "Malformed parameter" },
+	[R_SENDER] = { 501, "5.1.7", "Address is malformed: ~" },
+	[R_RECIPIENT] = { 501, "5.1.3", "Address is malformed: ~" },
+	[R_PARAMETER_SYNTAX] = { 501, "5.5.4", "Malformed parameter ~" },
 	[R_PARAMETER] = { 555, "5.5.4", "Parameter not recognized" },
-	[R_PARAMETER_TWICE] = { 501, "5.5.4", "Parameter given twice" },
-	[R_PARAMETER_VALUE] = { 501, "5.5.4", "Bad value of a parameter" },
+	[R_PARAMETER_NOT_OFFERED] = { 555, "5.5.4",
+	    "Parameter of an extension that is not offered here" },
+	[R_PARAMETER_TWICE] = { 501, "5.5.4", "~ given twice" },
+	[R_PARAMETER_VALUE] = { 501, "5.5.4", "Bad value of ~" },
 	[R_HELO_FIRST] = { 503, "5.5.1", "Say hello first" },
-	[R_MAIL_FIRST] = { 503, "5.5.1", "MAIL first" },
-	[R_NESTED_MAIL] = { 503, "5.5.1", "Sender was given already" },
+	[R_HELO_REFUSED] = { 503, "5.5.1",
+	    "Your hello was refused: say it again, in another way" },
+	[R_MAIL_FIRST] = { 503, "5.5.1", "MAIL FROM first" },
+	[R_NESTED_MAIL] = { 503, "5.5.1",
+	    "Sender was given already, RSET begins anew" },
 	[R_NO_RECIPIENTS] = { 554, "5.5.1", "No valid recipients" },
 	[R_RCPT_FIRST] = { 503, "5.5.1", "No valid recipients" },
 	[R_EHLO_FIRST] = { 503, "5.5.1", "EHLO first" },
@@ -89,7 +103,8 @@ static const struct {
 	[R_NEEDS_UTF8] = { 553, "5.6.7", "Address needs SMTPUTF8" },
 	[R_TOO_BIG] = { 552, "5.3.4", "Message too big" },
 	[R_BARE] = { 550, "5.6.0",
-	    "Message has a bare CR or LF, or a NUL" },
+	    "Message has a bare CR or LF" },
+	[R_NUL] = { 550, "5.6.0", "Message has a NUL" },
 	[R_LOOP] = { 554, "5.4.6", "Too many hops" },
 	[R_REFUSED_RCPT] = { 550, "5.1.1", "No such recipient" },
 	[R_REFUSED] = { 550, "5.7.1", "Refused" },
@@ -110,6 +125,23 @@ const char *
 reply_text(enum reply id)
 {
 	return replies[id].text + (*replies[id].text == '%');
+}
+
+/* Texts and details are short: they can't be cut. */
+const char *
+reply_words(const struct session *s, enum reply id, char *words)
+{
+	const char *text = reply_text(id), *mark = strchr(text, '~');
+	const char *detail = s->detail != NULL ? s->detail : "";
+	size_t n = strlen(detail), before;
+
+	if (mark == NULL)
+		return text;
+	before = (size_t)(mark - text);
+	memcpy(words, text, before);
+	memcpy(words + before, detail, n);
+	memcpy(words + before + n, mark + 1, strlen(mark + 1) + 1);
+	return words;
 }
 
 int
@@ -282,6 +314,7 @@ find_end(enum reply id)
 void
 reply(struct session *s, enum reply id)
 {
+	char words[REPLY_WORDS];
 	const struct end *end = find_end(id);
 	enum reply too_many = R_NONE;
 
@@ -294,7 +327,7 @@ reply(struct session *s, enum reply id)
 		return;
 	}
 	say(s, replies[id].code, replies[id].status,
-	    *replies[id].text == '%', reply_text(id));
+	    *replies[id].text == '%', reply_words(s, id, words));
 	if (end == NULL)
 		return;
 	engine_event(s, end->event, id == R_CLOSING ? "quit" : reply_text(id));

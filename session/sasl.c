@@ -4,9 +4,11 @@
  * cancelling.  What the octets mean is the program's.
  */
 #include "engine.h"
-#include "base64.h"
 
 #include <string.h>
+
+#include "address.h"
+#include "base64.h"
 
 void
 sasl_challenge(struct session *s, const unsigned char *p, size_t n)
@@ -111,23 +113,32 @@ sasl_refuses(struct session *s)
 	return *engine_mechanisms(s) != '\0' ? R_NONE : R_NOT_OFFERED;
 }
 
+static enum reply
+refused(struct session *s, enum reply why)
+{
+	engine_refused(s, SESSION_REFUSED_AUTH, NULL, why);
+	return why;
+}
+
 /* AUTH mechanism [initial-response] */
 enum reply
 sasl_start(struct session *s, char *arg)
 {
-	size_t n = strcspn(arg, " ");
-	char *initial = arg[n] == ' ' ? arg + n + 1 : NULL;
+	size_t n = strcspn(arg, " \t");
+	char *initial = arg[n] != '\0' ? arg + n + 1 : NULL;
 	long len = 0;
 
+	if (initial != NULL && !s->config->strict)
+		initial += address_blanks(initial) - initial;
 	if (!choose(s, arg, n))
-		return R_MECHANISM;
+		return refused(s, R_MECHANISM);
 	/* "=" is an initial response of no octets (RFC 4954 section 4). */
 	if (initial != NULL && strcmp(initial, "=") != 0)
 		len = *initial == '\0' ? -1 :
 		    base64_decode(initial, strlen(initial));
 	if (len < 0) {
 		*s->mechanism = '\0';
-		return R_BASE64;
+		return refused(s, R_BASE64);
 	}
 	ask(s, initial, (size_t)len, true, initial != NULL);
 	return R_NONE;
@@ -141,10 +152,12 @@ sasl_line(struct session *s, char *line, size_t n)
 	engine_tell(s, command, "*", true);
 	if (engine_muted(s))
 		return;
+	while (!s->config->strict && n > 0 && address_is_blank(line[n - 1]))
+		line[--n] = '\0';
 	if (strcmp(line, "*") == 0)
-		reply(s, finish(s, R_CANCELLED, false));
+		reply(s, refused(s, finish(s, R_CANCELLED, false)));
 	else if ((len = base64_decode(line, n)) < 0)
-		reply(s, finish(s, R_BASE64, false));
+		reply(s, refused(s, finish(s, R_BASE64, false)));
 	else
 		ask(s, line, (size_t)len, false, true);
 }

@@ -81,7 +81,7 @@ dump_string(const struct setting *setting, const void *at)
 bool
 value_is_domain(const char *s)
 {
-	return *s != '[' && address_helo(s);
+	return *s != '[' && address_helo(s) == NULL;
 }
 
 static int

@@ -573,7 +573,8 @@ long() {
 	plain = base64.b64encode(b'\0bob\0' + secret)
 	login = base64.b64encode(secret)
 	p = subprocess.Popen([smtpd, '-o', 'hostname=mx.test',
-	    '-o', 'auth-file=' + users, '-o', 'auth-cleartext=yes'],
+	    '-o', 'auth-file=' + users, '-o', 'auth-cleartext=yes',
+	    '-o', 'syntax=strict'],
 	    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
 	    stderr=open(log, 'ab'))
 

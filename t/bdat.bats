@@ -45,6 +45,7 @@ rejected() {
 }
 
 @test "chunks are put together, wherever they are cut" {
+	SYNTAX=("${STRICT[@]}")
 	bdat 'BDAT 3\r\na\r\nBDAT 2\r\nb\rBDAT 4\r\n\n.\r\nBDAT 4 LAST\r\n..c\rQUIT\r\n'
 	replies 220 250 250 250 250 250 250 550 221
 	messages 0
@@ -106,6 +107,7 @@ rejected() {
 }
 
 @test "a bare CR, a bare LF and a NUL refuse the message, as in DATA" {
+	SYNTAX=("${STRICT[@]}")
 	local octets
 
 	for octets in 'a\rb' 'a\nb' 'a\0b' '\n.\n' 'ab\r' 'a\r\r\n'; do
@@ -117,6 +119,7 @@ rejected() {
 }
 
 @test "a chunk that is refused ends the message, and is on the log" {
+	SYNTAX=("${STRICT[@]}")
 	bdat 'BDAT 3\r\na\nbBDAT 3\r\ncccBDAT 3 LAST\r\ndddNOOP\r\nQUIT\r\n'
 	rejected 550 503 503
 	logged 'event=message status=refused'
@@ -175,6 +178,7 @@ PAYLOAD='MAIL FROM:<x@x.test>\r\nRCPT TO:<x@x.test>\r\n'	# 42 octets
 }
 
 @test "refused BDAT: after HELO, disabled, outside of required TLS" {
+	SYNTAX=("${STRICT[@]}")
 	sent "HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\n$(
 	    )BDAT 42\r\n${PAYLOAD}QUIT\r\n"
 	replies 220 250 250 250 502 221
@@ -196,6 +200,7 @@ PAYLOAD='MAIL FROM:<x@x.test>\r\nRCPT TO:<x@x.test>\r\n'	# 42 octets
 }
 
 @test "a count that is none, or too large: 501, and the end" {
+	SYNTAX=("${STRICT[@]}")
 	local count
 
 	for count in '' ' ' ' x' ' -1' ' +1' ' 1x' ' 0x10' ' 1 FIRST' \

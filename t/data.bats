@@ -104,6 +104,7 @@ refused() {
 }
 
 @test "a bare LF, CR or NUL anywhere refuses the message, after its end" {
+	SYNTAX=("${STRICT[@]}")
 	local bad
 
 	for bad in 'a\nb\r\n' '\n\r\n' 'a\n\r\n' '\na\r\n' 'a\rb\r\n' \
@@ -117,6 +118,7 @@ refused() {
 }
 
 @test "after a refused message the session goes on" {
+	SYNTAX=("${STRICT[@]}")
 	printf '%s\r\n' 'EHLO client.test' 'MAIL FROM:<a@b>' \
 	    'RCPT TO:<b@mx.test>' DATA $'bare\nLF' . 'RCPT TO:<b@mx.test>' \
 	    'MAIL FROM:<a@b>' 'RCPT TO:<b@mx.test>' DATA good . QUIT \
@@ -128,6 +130,7 @@ refused() {
 }
 
 @test "every octet value in a message does what it must" {
+	SYNTAX=("${STRICT[@]}")
 	local i octet
 
 	for ((i = 0; i < 256; i++)); do

@@ -2,6 +2,7 @@
 # DSN (RFC 3461), MT-PRIORITY (RFC 6710) and AUTH= (RFC 4954): what comes with
 # a message, checked and handed on.
 load lib
+SYNTAX=("${STRICT[@]}")
 
 # say LINE ...: after EHLO, answered all the same.
 say() {

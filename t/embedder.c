@@ -396,14 +396,12 @@ on_reply(void *arg, const char *line, size_t len)
 }
 
 static void
-on_refused(void *arg, bool recipient, const char *path, int code,
-    const char *why)
+on_refused(void *arg, const struct session_refusal *is)
 {
 	(void)arg;
-	(void)recipient;
-	(void)path;
 	hook(false);
-	CHECK(code >= 400 && *why != '\0');
+	CHECK(is->code >= 400 && *is->why != '\0' && is->kind < SESSION_KINDS);
+	CHECK(is->input == NULL || strlen(is->input) <= SESSION_SAID_MAX);
 }
 
 static void

@@ -91,6 +91,7 @@ not_announced() {
 }
 
 @test "what is disabled is not accepted either" {
+	SYNTAX=("${STRICT[@]}")
 	local -A commands=([SIZE]='MAIL FROM:<> SIZE=1'
 	    [8BITMIME]='MAIL FROM:<> BODY=8BITMIME'
 	    [BINARYMIME]='MAIL FROM:<> BODY=BINARYMIME'
@@ -122,6 +123,7 @@ not_announced() {
 }
 
 @test "nothing is accepted after HELO" {
+	SYNTAX=("${STRICT[@]}")
 	smtp -o dsn=yes -o mt-priority=yes -o max-errors=0 <<-'END'
 	HELO client.test
 	MAIL FROM:<> SIZE=1
@@ -163,6 +165,7 @@ not_announced() {
 }
 
 @test "SIZE" {
+	SYNTAX=("${STRICT[@]}")
 	ehlo -o max-size=1000
 	announced 'SIZE 1000'
 	ehlo -o max-size=0
@@ -186,6 +189,7 @@ not_announced() {
 }
 
 @test "BODY" {
+	SYNTAX=("${STRICT[@]}")
 	smtp -o max-errors=0 <<-'END'
 	EHLO client.test
 	MAIL FROM:<> BODY
@@ -247,6 +251,7 @@ not_announced() {
 }
 
 @test "parameters: malformed" {
+	SYNTAX=("${STRICT[@]}")
 	smtp -o max-errors=0 <<-'END'
 	EHLO client.test
 	MAIL FROM:<>  SIZE=1

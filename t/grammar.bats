@@ -2,6 +2,7 @@
 # Paths, names and parameters: RFC 5321 sections 4.1.1 to 4.1.3, and no more.
 
 load lib
+SYNTAX=("${STRICT[@]}")
 load table
 
 # as WHAT: stdin's lines "CODE ARGUMENT" as commands, each with RSET behind it.

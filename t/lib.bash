@@ -26,6 +26,11 @@ unset CREDENTIALS_DIRECTORY NOTIFY_SOCKET LISTEN_FDS LISTEN_PID
 
 SERVERS=()
 
+# What smtp and serve start with.  A test of what is refused only where nothing
+# is tolerated has SYNTAX=("${STRICT[@]}"), and so has a file of such tests.
+SYNTAX=()
+STRICT=(-o syntax=strict -o stray-newline=refuse)
+
 setup() {
 	test_setup
 }
@@ -83,7 +88,8 @@ smtp() {
 smtp_raw() {
 	status=0
 	output=$(
-		"$SMTPD" -o hostname=mx.test "$@" 2>>"$LOG" | tr -d '\r\0'
+		"$SMTPD" -o hostname=mx.test "${SYNTAX[@]}" "$@" 2>>"$LOG" |
+		    tr -d '\r\0'
 		exit "${PIPESTATUS[0]}"
 	) || status=$?
 	mapfile -t lines <<<"$output"
@@ -187,7 +193,7 @@ serve() {
 		return
 	fi
 	serve_with tcpserver -1 -HR -l 0 -c 100 -b 200 127.0.0.1 0 \
-	    "$SMTPD" -o hostname=mx.test "$@"
+	    "$SMTPD" -o hostname=mx.test "${SYNTAX[@]}" "$@"
 }
 
 # serve_itself [ARGUMENT ...]: smtpd listens; its pid is in $LISTENING.

@@ -35,6 +35,7 @@ repeat_lines() {
 }
 
 @test "an over-long line is swallowed: commands and line feeds in it too" {
+	SYNTAX=("${STRICT[@]}")
 	{
 		octets 3000
 		printf '\nMAIL FROM:<a@b>\nQUIT\n\rQUIT\0'
@@ -182,6 +183,7 @@ repeat_lines() {
 }
 
 @test "max-messages: one that fails in a chunk counts as one in DATA does" {
+	SYNTAX=("${STRICT[@]}")
 	smtp_raw -o spool="$SPOOL" -o max-messages=2 < <(
 		printf 'EHLO client.test\r\n'
 		printf 'MAIL FROM:<a@b>\r\nRCPT TO:<b@mx.test>\r\n'
@@ -225,7 +227,7 @@ has_line() {
 	has_line 'event=message status=refused from=big@b.test addr=local' \
 	    'why="Message too big"'
 	has_line 'event=message status=refused from=bad@b.test' \
-	    'why="Bad value of a parameter"'
+	    'why="Bad value of SIZE" input="MAIL FROM:<bad@b.test> SIZE=x"'
 	has_line 'event=message status=refused addr=local why="Syntax: MAIL'
 	has_line 'event=recipient status=deferred code=452 from=a@b.test' \
 	    'to=two@mx.test addr=local why="Too many recipients"'
@@ -274,6 +276,7 @@ has_line() {
 }
 
 @test "what is only out of order is not" {
+	SYNTAX=("${STRICT[@]}")
 	smtp <<-'END'
 		MAIL FROM:<a@b>
 		EHLO client.test
@@ -313,6 +316,7 @@ has_line() {
 }
 
 @test "max-errors: a message refused to many in LMTP is one error" {
+	SYNTAX=("${STRICT[@]}")
 	local n
 
 	smtp_raw -o protocol=lmtp -o spool="$SPOOL" -o max-errors=3 < <(

@@ -13,6 +13,7 @@ program() {
 }
 
 @test "LHLO, and neither HELO nor EHLO" {
+	SYNTAX=("${STRICT[@]}")
 	lmtp <<-'END'
 	HELO client.test
 	EHLO client.test
@@ -133,6 +134,7 @@ program() {
 }
 
 @test "BDAT: the last chunk is refused for each recipient" {
+	SYNTAX=("${STRICT[@]}")
 	smtp_raw -o protocol=lmtp -o spool="$SPOOL" -o max-size=11 \
 	    < <(printf '%s\r\n' 'LHLO a' 'MAIL FROM:<>' \
 	    'RCPT TO:<b@mx.test>' 'RCPT TO:<c@mx.test>' 'BDAT 6' abcd \

@@ -204,6 +204,7 @@ combination() {
 
 @test "after AUTH there is no more AUTH to offer, but AUTH= is taken" {
 	start offer offer yes no
+	SERVER+=("${STRICT[@]}")
 	play '< 220' '> EHLO a' '< 250' "> AUTH PLAIN $GOOD" '< 235' \
 	    '> EHLO b' '< 250' '> MAIL FROM:<> AUTH=a@b.test' '< 250' \
 	    '> RSET' '< 250' "> AUTH PLAIN $GOOD" '< 503' '> HELP' '< 214' \

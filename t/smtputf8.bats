@@ -39,6 +39,7 @@ utf8() {
 }
 
 @test "it is MAIL's and has no value" {
+	SYNTAX=("${STRICT[@]}")
 	utf8 'MAIL FROM:<a@b.test> SMTPUTF8=yes' \
 	    'MAIL FROM:<a@b.test> SMTPUTF8=' \
 	    'MAIL FROM:<a@b.test> SMTPUTF8 SMTPUTF8' \
@@ -87,6 +88,7 @@ GOOD=('\xc2\xa0' '\xc3\xbf' '\xdf\xbf' '\xe0\xa0\x80' '\xed\x9f\xbf'
 }
 
 @test "a name in EHLO is ASCII" {
+	SYNTAX=("${STRICT[@]}")
 	smtp <<-'END'
 	EHLO bücher.test
 	HELO bücher.test

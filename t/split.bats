@@ -5,18 +5,35 @@
 load lib
 
 # split [-l]: stdin's escapes of printf's %b, all lines CRLF; with both line
-# ends for the body.  The replies in $output.
+# ends for the body.  The replies in $output where nothing is tolerated, and
+# otherwise in $tolerant.
 split() {
-	local newline
+	local line
 
 	while IFS= read -r line; do
 		printf '%b\r\n' "$line"
 	done >"$BATS_TEST_TMPDIR/in"
-	for newline in '' -n; do
-		"$TOOLS/split" "$@" $newline "$BATS_TEST_TMPDIR/in" \
-		    >"$BATS_TEST_TMPDIR/out" 2>>"$LOG" || fail "$*" || return
+	both_modes "$@"
+}
+
+# The same with stdin's octets.
+split_raw() {
+	cat >"$BATS_TEST_TMPDIR/in"
+	both_modes "$@"
+}
+
+both_modes() {
+	local newline mode
+
+	for mode in '' -s; do
+		for newline in '' -n; do
+			"$TOOLS/split" "$@" $newline $mode \
+			    "$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" \
+			    2>>"$LOG" || fail "$*" $newline $mode || return
+		done
+		tolerant=${output-}
+		output=$(tr -d '\r' <"$BATS_TEST_TMPDIR/out")
 	done
-	output=$(tr -d '\r' <"$BATS_TEST_TMPDIR/out")
 }
 
 @test "a dialogue" {

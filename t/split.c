@@ -4,9 +4,9 @@
  * the hooks answer and however slowly the output is taken, the replies, the
  * hooks' calls and the messages are the same.
  *
- *	split [-l] [-n] file
+ *	split [-l] [-n] [-s] file
  *
- * -l: LMTP; -n: line ends as LF.  The replies go to standard output.
+ * -l: LMTP; -n: line ends as LF; -s: nothing is tolerated.  The replies go to standard output.
  */
 #define _GNU_SOURCE	/* memmem */
 #include <err.h>
@@ -363,12 +363,14 @@ main(int argc, char **argv)
 	size_t at;
 	int ch;
 
-	while ((ch = getopt(argc, argv, "ln")) != -1) {
+	while ((ch = getopt(argc, argv, "lns")) != -1) {
 		config.lmtp |= ch == 'l';
 		config.lf |= ch == 'n';
+		config.strict |= ch == 's';
+		config.refuse_stray |= ch == 's';
 	}
 	if (optind + 1 != argc)
-		errx(2, "usage: split [-l] [-n] file");
+		errx(2, "usage: split [-l] [-n] [-s] file");
 	slurp(argv[optind], &in);
 	want = run(&in, 0, 0, 0, 0);
 	for (mode = 0; mode < 8; mode++) {

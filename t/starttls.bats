@@ -128,8 +128,8 @@ a_message() {
 	[[ $(message) != *evil* && $(message) != *before.test* ]]
 }
 
-@test "STARTTLS before EHLO is possible or 503, and no message before EHLO" {
-	play <<-END
+@test "STARTTLS before EHLO is 503 where syntax is strict" {
+	play -- "${STRICT[@]}" <<-END
 	< 220
 	> STARTTLS
 	< 503

@@ -503,7 +503,7 @@ line_octet(struct session *s, char c)
 	enum reply why = R_NONE;
 
 	watch_for_proxy(s, c);
-	s->cr = c != '\r' ? 0 : crs < 2 ? crs + 1 : crs;
+	s->cr = (unsigned char)(c != '\r' ? 0 : crs < 2 ? crs + 1 : crs);
 	if (c == '\n' && (crs > 0 || !s->config->strict)) {
 		if (!s->eating && is_tls(s))
 			bad_line(s, R_CONTROL, c);

@@ -276,6 +276,7 @@ run:
 
 STAGES	= check='smtpd:t/*.bats' \
 	sanitized='build/asan/smtpd:t/*.bats' \
+	listening='smtpd:t/starttls.bats t/tls.bats t/sasl.bats t/proxy.bats t/policy.bats' \
 	once='smtpd:t/once/*.bats'
 
 check:

@@ -119,7 +119,8 @@ places_find(const struct settings *set, const struct source *s, int64_t now,
 	for (i = 0; i < places.size; i++) {
 		p = &places.list[i];
 		if (is_free(p)) {
-			*place = i;
+			if (*place == places.size)
+				*place = i;
 		} else if (s->counted && p->source.counted) {
 			same += same_source(&p->source, s);
 			near += same_network(&p->source, s);

@@ -426,7 +426,7 @@ mapped() {
 @test "a plain session does not load GnuTLS, TLS configured or not" {
 	local pid
 
-	serve -o spool="$SPOOL" "${EC[@]}"
+	LISTENER=tcpserver serve -o spool="$SPOOL" "${EC[@]}"
 	exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
 	read -rt 20 -u "$fd" _
 	pid=$(pgrep -P "${SERVERS[0]}")

@@ -7,9 +7,12 @@
  * The message never is in memory as a whole, nor is the list of recipients
  * copied: a small message costs one write, a large one a write each 64 KiB.
  */
+#define _GNU_SOURCE		/* copy_file_range(2) */
+
 #include <sys/types.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,6 +21,7 @@
 #include "verdict.h"
 
 #define BUFFER_SIZE	65536
+#define COPY_MAX	(1U << 30)	/* octets, by one system call */
 
 enum state {
 	NOTHING,		/* no message */
@@ -65,8 +69,8 @@ static const struct {
 	{ 0, { SESSION_REFUSE, 451, "4.3.0", "Message not kept, try later" } }
 };
 
-static struct session_verdict
-failed(int error)
+struct session_verdict
+deliver_failed(int error)
 {
 	size_t i;
 
@@ -140,6 +144,13 @@ has_envelope(const struct settings *set)
 	if (set->envelope == ENVELOPE_AUTO)
 		return delivery.each || delivery.target == &spool_target;
 	return set->envelope == ENVELOPE_YES;
+}
+
+/* A BINARYMIME message keeps its line ends: ours are to match. */
+bool
+deliver_crlf(const struct connection *c)
+{
+	return c->settings.newline_crlf || c->tx.body == SESSION_BODY_BINARY;
 }
 
 static void
@@ -221,14 +232,12 @@ deliver_start(struct connection *c)
 	if ((delivery.target = find_target(set)) == NULL)
 		return nowhere;
 	if (create(&delivery.message, set) == -1)
-		return failed(errno);
+		return deliver_failed(errno);
 	delivery.state = WRITING;
 	delivery.each = delivery.target->each(set);
 	delivery.body = false;
 	delivery.first_len = 0;
-	/* A BINARYMIME message keeps its line ends: ours are to match. */
-	delivery.line_end = set->newline_crlf ||
-	    c->tx.body == SESSION_BODY_BINARY ? "\r\n" : "\n";
+	delivery.line_end = deliver_crlf(c) ? "\r\n" : "\n";
 	put_top(&delivery.message, c, 0,
 	    delivery.each ? 1 : c->tx.recipients.count);
 	delivery.top_size = delivery.message.size;
@@ -243,30 +252,64 @@ deliver_reset(void)
 }
 
 /*
+ * A piece of another file at the end of this one: by the kernel, if it can, or
+ * through the buffer, which is empty.  How much it was, or 0: m->error.
+ */
+static size_t
+copy_piece(struct message *m, int from, uint64_t offset, uint64_t left)
+{
+	size_t len = left < COPY_MAX ? (size_t)left : COPY_MAX;
+	off_t at = (off_t)offset;
+	ssize_t n;
+
+	n = copy_file_range(from, &at, m->fd, NULL, len, 0);
+	if (n > 0)
+		return (size_t)n;
+	if (n == -1 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
+		write_failed(m, "write");
+		return 0;
+	}
+	if (len > sizeof(buffer))
+		len = sizeof(buffer);
+	while ((n = pread(from, buffer, len, at)) == -1 && errno == EINTR)
+		;
+	if (n <= 0) {
+		errno = n == 0 ? EIO : errno;
+		write_failed(m, "read");
+		return 0;
+	}
+	write_out(m, buffer, (size_t)n);
+	return (size_t)n;
+}
+
+/* From the file with the message all that is behind this octet. */
+static int
+copy_rest(struct message *m, int from, uint64_t offset, uint64_t end)
+{
+	size_t n;
+
+	write_buffer(m);
+	for (; m->error == 0 && offset < end; offset += n) {
+		n = copy_piece(m, from, offset, end - offset);
+		m->size += n;
+	}
+	errno = m->error;
+	return m->error != 0 ? -1 : 0;
+}
+
+/*
  * The message again, in a file of its own, with the lines on top for another
  * recipient: nobody is to learn from them who else got it.
  */
 static int
 copy(struct message *m, struct connection *c, unsigned number)
 {
-	off_t offset = (off_t)delivery.top_size;
-	ssize_t n = 1;
+	const struct message *all = &delivery.message;
 
 	if (create(m, &c->settings) == -1)
 		return -1;
 	put_top(m, c, number, 1);
-	write_buffer(m);
-	while (m->error == 0 && n != 0) {
-		n = pread(delivery.message.fd, buffer, sizeof(buffer), offset);
-		if (n > 0) {
-			write_out(m, buffer, (size_t)n);
-			offset += n;
-			m->size += (uint64_t)n;
-		} else if (n == -1 && errno != EINTR)
-			write_failed(m, "read");
-	}
-	errno = m->error;
-	return m->error != 0 ? -1 : 0;
+	return copy_rest(m, all->fd, delivery.top_size, all->size);
 }
 
 static struct session_verdict
@@ -275,7 +318,7 @@ commit(const struct message *m, struct connection *c, unsigned number)
 	struct session_verdict v = verdict_accept();
 
 	return delivery.target->commit(c, m->fd, m->size, number, &v) == -1 ?
-	    failed(errno) : v;
+	    deliver_failed(errno) : v;
 }
 
 /* May a program still be started?  One that runs has its own deadline. */
@@ -308,7 +351,8 @@ commit_for(struct connection *c, unsigned number)
 		return v;
 	if (number == FOR_ALL || c->tx.recipients.count == 1)
 		return commit(&delivery.message, c, number);
-	v = copy(&m, c, number) == -1 ? failed(errno) : commit(&m, c, number);
+	v = copy(&m, c, number) == -1 ? deliver_failed(errno) :
+	    commit(&m, c, number);
 	drop(&m);
 	return v;
 }
@@ -349,7 +393,7 @@ finish_writing(void)
 	delivery.state = WRITTEN;
 	if (m->error == 0)
 		return;
-	delivery.verdict = failed(m->error);
+	delivery.verdict = deliver_failed(m->error);
 	delivery.state = OVER;
 }
 
@@ -381,7 +425,84 @@ deliver_end(struct connection *c, unsigned recipient)
 		    commit_for(c, FOR_ALL);
 		delivery.state = OVER;
 	}
-	return delivery.state == OVER ? delivery.verdict : failed(EIO);
+	return delivery.state == OVER ? delivery.verdict : deliver_failed(EIO);
+}
+
+/* For filters: what was written, and another header for it. */
+
+ssize_t
+deliver_read(void *p, size_t size, uint64_t offset)
+{
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (delivery.state == WRITING)
+		finish_writing();
+	if (delivery.message.error != 0) {
+		errno = delivery.message.error;
+		return -1;
+	}
+	for (offset += delivery.top_size; len < size && n != 0;
+	    len += n > 0 ? (size_t)n : 0) {
+		n = pread(delivery.message.fd, (char *)p + len, size - len,
+		    (off_t)(offset + len));
+		if (n == -1 && errno != EINTR) {
+			write_failed(&delivery.message, "read");
+			return -1;
+		}
+	}
+	return (ssize_t)len;
+}
+
+/* Lines that end in LF, as ours end. */
+static void
+put_lines(struct message *m, const char *p, size_t len, bool crlf)
+{
+	const char *end;
+
+	for (; crlf && (end = memchr(p, '\n', len)) != NULL; p = end + 1) {
+		put(m, p, (size_t)(end - p));
+		put(m, "\r\n", 2);
+		len -= (size_t)(end - p) + 1;
+	}
+	put(m, p, len);
+}
+
+static int
+rewrite(struct connection *c, int from, const char *header, size_t len,
+    uint64_t offset)
+{
+	struct message *m = &delivery.message;
+	uint64_t end = m->size;
+
+	offset += delivery.top_size;
+	if (create(m, &c->settings) == -1)
+		return -1;
+	put_top(m, c, 0, delivery.each ? 1 : c->tx.recipients.count);
+	delivery.top_size = m->size;
+	put_lines(m, header, len, deliver_crlf(c));
+	return copy_rest(m, from, offset, end);
+}
+
+/* The old file loses its name, if it has one, and is read all the same. */
+struct session_verdict
+deliver_edit(struct connection *c, const char *header, size_t len,
+    uint64_t offset)
+{
+	int from, error = 0;
+
+	from = fcntl(delivery.message.fd, F_DUPFD_CLOEXEC, 0);
+	if (from == -1)
+		return deliver_failed(errno);
+	drop(&delivery.message);
+	if (rewrite(c, from, header, len, offset) == -1)
+		error = errno;
+	close(from);
+	if (error == 0)
+		return verdict_accept();
+	delivery.verdict = deliver_failed(error);
+	delivery.state = OVER;
+	return delivery.verdict;
 }
 
 int

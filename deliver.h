@@ -36,6 +36,22 @@ struct target {
 extern const struct target spool_target;	/* spool.c: a Maildir */
 extern const struct target program_target;	/* program.c: exec */
 
+/* What to say when our side failed with this errno. */
+struct session_verdict deliver_failed(int error);
+/* Line ends of the file are CRLF. */
+bool	deliver_crlf(const struct connection *);
+/*
+ * Octets of the message as the client sent it, from this one on; fewer than
+ * asked for at its end.  -1: errno, logged.
+ */
+ssize_t	deliver_read(void *, size_t, uint64_t offset);
+/*
+ * Another header, in lines that end with LF, in place of what comes before this
+ * octet; our own lines above it are made anew.
+ */
+struct session_verdict deliver_edit(struct connection *, const char *,
+	    size_t, uint64_t offset);
+
 #define EXEC_GRACE	10000	/* ms for a program, from SIGTERM on */
 
 /* arguments.c: what a delivery program is told. */

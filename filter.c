@@ -41,6 +41,7 @@ static const struct filter room_filter = {
 
 static const struct filter *const filters[] = {
 	&place_filter, &recipients_filter, &room_filter, &policy_filter,
+	&milter_filter,
 };
 #define FILTERS		(sizeof(filters) / sizeof(filters[0]))
 
@@ -127,6 +128,16 @@ filter_reset(struct connection *c)
 	for (i = 0; i < FILTERS; i++)
 		if (filters[i]->reset != NULL)
 			filters[i]->reset(c);
+}
+
+void
+filter_stop(struct connection *c)
+{
+	size_t i;
+
+	for (i = 0; i < FILTERS; i++)
+		if (filters[i]->stop != NULL)
+			filters[i]->stop(c);
 }
 
 int

@@ -34,6 +34,7 @@ struct filter {
 	struct session_verdict (*end)(struct connection *, uint64_t size);
 	/* The transaction is over, however it ended. */
 	void		(*reset)(struct connection *);
+	void		(*stop)(struct connection *);	/* the session is */
 	/* -t: what is wrong, on standard error; count of it. */
 	int		(*check)(const struct settings *);
 };
@@ -51,6 +52,7 @@ void	filter_body(struct connection *, const char *, size_t);
 /* Later calls in a transaction get the same answer. */
 struct session_verdict filter_end(struct connection *, uint64_t size);
 void	filter_reset(struct connection *);
+void	filter_stop(struct connection *);
 int	filter_check(const struct settings *);
 
 /*
@@ -64,6 +66,9 @@ extern const struct filter recipients_filter;
 
 /* filter/policy.c: Postfix's policy servers. */
 extern const struct filter policy_filter;
+
+/* filter/milter.c: filters that speak the milter protocol. */
+extern const struct filter milter_filter;
 
 /* One answer of a policy server, without the blank line that ends it. */
 struct policy_answer {

@@ -133,7 +133,7 @@ static const unsigned short calls[] = {
 	__NR_openat, __NR_newfstatat, __NR_fstat, __NR_faccessat,
 	__NR_getcwd, __NR_readlinkat,
 	__NR_linkat, __NR_unlinkat, __NR_mkdirat, __NR_renameat2,
-	__NR_fsync, __NR_fdatasync,
+	__NR_fsync, __NR_fdatasync, __NR_copy_file_range,
 	__NR_brk, __NR_mmap, __NR_munmap, __NR_mremap, __NR_mprotect,
 	__NR_madvise, __NR_futex,
 	__NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigreturn,
@@ -179,10 +179,11 @@ static const unsigned short narrow_calls[] = {
 static const struct {
 	unsigned short	 call, argument;
 	bool		 wide;		/* 64 bits of it count */
-	uint32_t	 values[3];
+	uint32_t	 values[4];
 	size_t		 n;
 } narrow[] = {
-	{ __NR_fcntl, 1, false, { F_GETFD, F_SETFD, F_GETFL }, 3 },
+	{ __NR_fcntl, 1, false, { F_GETFD, F_SETFD, F_GETFL,
+	    F_DUPFD_CLOEXEC }, 4 },
 	{ __NR_sendto, 4, true, { 0 }, 1 },
 	{ __NR_prlimit64, 0, false, { 0 }, 1 },
 	{ __NR_prctl, 0, false, { PR_SET_NO_NEW_PRIVS, PR_SET_MDWE,
@@ -515,15 +516,22 @@ static int
 paths_spool(int set, const struct settings *s)
 {
 	char path[PATH_MAX];
+	uint64_t access;
 	size_t i;
 
 	if (s->spool == NULL)
 		return 0;
-	for (i = 0; i < nitems(spool_parts); i++)
+	for (i = 0; i < nitems(spool_parts); i++) {
+		access = spool_parts[i].access;
+		/* Milters read the message before it is accepted. */
+		if ((access & LL_WRITE_FILE) != 0 &&
+		    s->servers[MILTER][0].text != NULL)
+			access |= LL_READ_FILE;
 		if (snprintf(path, sizeof(path), "%s/%s", s->spool,
 		    spool_parts[i].name) >= (int)sizeof(path) ||
-		    paths_allow(set, path, spool_parts[i].access) == -1)
+		    paths_allow(set, path, access) == -1)
 			return -1;
+	}
 	return 0;
 }
 

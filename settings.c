@@ -33,6 +33,7 @@ static const char *const envelopes[] = {
 	[ENVELOPE_NO] = "no", NULL
 };
 static const char *const failures[] = { "defer", "accept", NULL };
+static const char *const quarantines[] = { "header", "refuse", NULL };
 static const char *const protocols[] = { "smtp", "lmtp", NULL };
 static const char *const syntaxes[] = { "tolerant", "strict", NULL };
 static const char *const strays[] = { "accept", "refuse", NULL };
@@ -78,6 +79,10 @@ static const struct setting settings[] = {
 	TEXT("policy", DECIDERS, servers[POLICY]),
 	TEXT("policy-end", DECIDERS, servers[POLICY_END]),
 	CHOICE("policy-fail", BOOL, policy_fail_accept, failures, "defer"),
+	TEXT("milter", SERVERS, servers[MILTER]),
+	CHOICE("milter-fail", BOOL, milter_fail_accept, failures, "defer"),
+	CHOICE("milter-quarantine", BOOL, milter_quarantine_refuse,
+	    quarantines, "header"),
 	CHOICE("tls", ENUM, tls, tls_modes, "auto"),
 	FILES("tls-cert", FILENAMES, tls_cert, READ_BY_TLS),
 	FILES("tls-key", FILENAMES, tls_key, READ_BY_TLS),

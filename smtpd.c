@@ -427,6 +427,7 @@ session(struct connection *c)
 	if ((c->forked ? begin_forked(c) : begin(c)) == -1)
 		return;
 	early = serve(c);
+	filter_stop(c);
 	log_close(c);
 	log_finish();
 	conn_close(early);

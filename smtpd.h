@@ -32,7 +32,7 @@ enum envelope_mode { ENVELOPE_AUTO, ENVELOPE_YES, ENVELOPE_NO };
 enum log_target { LOGTO_AUTO, LOGTO_STDERR, LOGTO_SYSLOG, LOGTO_OFF };
 
 /* Of servers: which setting names them. */
-enum { POLICY, POLICY_END, SERVER_LISTS };
+enum { POLICY, POLICY_END, MILTER, SERVER_LISTS };
 
 #define TLS_CERTS_MAX	8
 
@@ -47,6 +47,8 @@ struct settings {
 	char		*recipients;
 	struct server	 servers[SERVER_LISTS][SERVERS_MAX];
 	bool		 policy_fail_accept;	/* no answer: accept, not 451 */
+	bool		 milter_fail_accept;
+	bool		 milter_quarantine_refuse;	/* else a header line */
 	char		*recipient_delimiter;	/* characters; NULL: none */
 	enum tls_mode	 tls;
 	char		*tls_cert[TLS_CERTS_MAX];

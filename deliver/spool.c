@@ -31,6 +31,7 @@
 
 static struct {
 	const char	*path;
+	int		 mode;		/* in which messages are opened */
 	int		 dir, tmp, new;
 	bool		 unsynced;	/* a directory may not last yet */
 	bool		 named;		/* this message has a name in tmp/ */
@@ -282,7 +283,7 @@ create_named(void)
 
 	do {
 		next_name();
-		fd = openat(spool.tmp, spool.name, O_WRONLY | O_CREAT |
+		fd = openat(spool.tmp, spool.name, spool.mode | O_CREAT |
 		    O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	} while (fd == -1 && errno == EEXIST && --tries > 0);
 	if (fd == -1)
@@ -303,7 +304,8 @@ create(void)
 	spool.named = false;
 	if (spool.no_unnamed)
 		return create_named();
-	fd = openat(spool.tmp, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	fd = openat(spool.tmp, ".", spool.mode | O_TMPFILE | O_CLOEXEC,
+	    0600);
 	if (fd != -1)
 		return fd;
 	if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
@@ -318,6 +320,8 @@ spool_create(const struct settings *set)
 	int fd = -1;
 
 	spool.path = set->spool;
+	/* The sandbox lets it be read only where somebody has to. */
+	spool.mode = set->servers[MILTER][0].text != NULL ? O_RDWR : O_WRONLY;
 	if (spool.new != -1 || open_spool() == 0)
 		fd = create();
 	if (fd == -1)

@@ -236,6 +236,19 @@ put_recipient(struct output *o, struct connection *c, unsigned number)
 		put_field(o, "Original-Recipient: ", dsn + len + 1, "");
 }
 
+/* A field, with LF where it goes on in another line. */
+static void
+put_lines(struct output *o, const char *p)
+{
+	size_t len;
+
+	for (; *p != '\0'; p += len + (p[len] == '\n')) {
+		len = strcspn(p, "\n");
+		o->write(o->arg, p, len);
+		put_line_end(o);
+	}
+}
+
 void
 trace_envelope(struct output *o, struct connection *c, unsigned first,
     unsigned count)
@@ -265,10 +278,8 @@ trace_received(struct output *o, struct connection *c, const char *recipient)
 {
 	const char *line = NULL;
 
-	while ((line = strings_next(&c->tx.lines, line)) != NULL) {
-		put_text(o, line);
-		put_line_end(o);
-	}
+	while ((line = strings_next(&c->tx.lines, line)) != NULL)
+		put_lines(o, line);
 	put_received(o, c, recipient);
 }
 

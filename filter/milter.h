@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "session.h"
+#include "smtpd.h"
 
 /*
  * Commands, the letters of libmilter's mfdef.h.  A macro packet goes before
@@ -159,8 +159,10 @@ struct milter_header {
  * with errno EINVAL (a bare CR or LF, NUL), or ENOMEM.
  */
 int	milter_header_parse(struct milter_header *, bool crlf, bool whole);
-/* Lines that stand on top already, each ended by LF: 0 or -1. */
-int	milter_header_top(struct milter_header *, const char *, size_t);
+/* A line that is to stand on top, the number of those before it: 0 or -1. */
+int	milter_header_top(struct milter_header *, unsigned, const char *);
+/* Make room for more text behind h->len: 0 or -1. */
+int	milter_header_room(struct milter_header *, size_t more);
 /* The name ends at the colon or a blank before it, the value starts behind. */
 const char *milter_header_value(const struct milter_header *,
 	    const struct milter_field *, size_t *len);
@@ -177,5 +179,90 @@ void	milter_header_undo(struct milter_header *);
 char	*milter_header_text(const struct milter_header *, unsigned from,
 	    unsigned to, size_t *len);
 void	milter_header_free(struct milter_header *);
+
+/* What a filter has made of the message at hand. */
+enum milter_state {
+	MILTER_IDLE,		/* it knows of none */
+	MILTER_ASKED,		/* it was told of its MAIL, and is to judge */
+	MILTER_DONE,		/* it has said the last word about it */
+	MILTER_FAILED		/* and is not asked again */
+};
+
+/* What it has made of the client, at connect or HELO. */
+enum milter_client { MILTER_UNKNOWN, MILTER_PASSES, MILTER_REFUSES };
+
+struct milter {
+	const struct server *server;
+	int		 fd;		/* -1: not connected */
+	struct milter_terms terms;
+	enum milter_state state;
+	enum milter_client client;
+	bool		 told;		/* of a MAIL, without an end */
+	bool		 may_skip;	/* the rest of the body, if it says so */
+	bool		 skip;
+	unsigned	 timeout;	/* seconds: no wait is longer */
+	struct session_verdict refusal;	/* of the client */
+	const char	*fault;		/* what it did wrong, or NULL: errno */
+};
+
+/*
+ * milter_link.c: packets over a connection.  All return 0, or -1 with fault or
+ * errno set.  One filter is spoken with at a time, so that they share buffers.
+ */
+struct milter_output *milter_output(void);
+int	milter_link_open(struct milter *);
+/* quit: say so. */
+void	milter_link_close(struct milter *, bool quit);
+/* Nothing unread, nothing hung up: it can be asked. */
+bool	milter_link_idle(struct milter *);
+/* What is in the output, whole packets. */
+int	milter_link_send(struct milter *, unsigned seconds);
+/*
+ * The next reply, which may be kept waiting by others that say that it is
+ * coming.  Its strings last until the next call.
+ */
+int	milter_link_receive(struct milter *, unsigned seconds,
+	    struct milter_reply *);
+/* Everything that was received was taken: else it said what nobody asked. */
+int	milter_link_done(struct milter *);
+
+/* milter_step.c: one command to one filter. */
+
+enum milter_step {
+	STEP_CONNECT, STEP_HELO, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_EOH
+};
+/*
+ * Tell it, and what it says.  argument: of RCPT the path, of MAIL a struct session_mail.
+ */
+struct session_verdict milter_step(struct connection *, struct milter *,
+	    enum milter_step, const void *argument);
+/* The same with a command that is in the output already. */
+struct session_verdict milter_ask(struct connection *, struct milter *,
+	    unsigned seconds, bool mute);
+/* What a reply means that edits nothing; m->state and m->client follow. */
+struct session_verdict milter_judge(struct connection *, struct milter *,
+	    const struct milter_reply *);
+/*
+ * It failed, by m->fault or errno: log it, hang up, and what that is for the
+ * client, now and until the message is over.
+ */
+struct session_verdict milter_failed(struct connection *, struct milter *);
+struct session_verdict milter_trouble(const struct connection *);
+/* The macros before a command, up to a NULL name; NULL values are left out. */
+void	milter_macros(struct milter_output *, enum milter_command, ...)
+	    __attribute__((sentinel));
+void	milter_id(const struct connection *, char *, size_t);
+
+/*
+ * milter_message.c: the message itself, from the file it was written to, to one
+ * filter after another, each with what those before it have made of it.
+ */
+struct session_verdict milter_message(struct connection *, struct milter *,
+	    unsigned count);
+void	milter_message_reset(void);
+
+#define MILTER_TIME_CONNECT	30	/* seconds, as Postfix has them */
+#define MILTER_TIME_COMMAND	30
+#define MILTER_TIME_CONTENT	300
 
 #endif

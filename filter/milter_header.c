@@ -99,6 +99,13 @@ text_length(const char *p, size_t line, bool crlf)
 	return line;
 }
 
+/* The line that mbox begins with, which many still send, is not of it. */
+static bool
+is_mbox(const char *p, size_t len)
+{
+	return len >= 5 && memcmp(p, "From ", 5) == 0;
+}
+
 /* Where the header ends: 0 if that is not known yet. */
 static int
 find_end(struct milter_header *h, bool crlf, bool whole)
@@ -115,7 +122,7 @@ find_end(struct milter_header *h, bool crlf, bool whole)
 			h->body = at + line;
 			return 1;
 		}
-		if (at > 0 && is_blank(h->text[at]))
+		if (at == 0 ? is_mbox(h->text, len) : is_blank(h->text[at]))
 			continue;
 		if (name_length(h->text + at, len) == 0) {
 			h->end = h->body = at;
@@ -140,7 +147,9 @@ list_fields(struct milter_header *h, size_t from, unsigned before)
 	for (at = from; at < h->len; at += line) {
 		line = line_length(h->text + at, h->len - at, true);
 		len = text_length(h->text + at, line, false);
-		if (at > from && is_blank(h->text[at])) {
+		if (at == 0 && is_mbox(h->text, len))
+			continue;
+		if (at > from && is_blank(h->text[at]) && before > 0) {
 			h->fields[before - 1].len =
 			    (uint32_t)(at + len) - h->fields[before - 1].at;
 			continue;
@@ -187,8 +196,8 @@ milter_header_value(const struct milter_header *h,
 
 /* Changing. */
 
-static int
-store_room(struct milter_header *h, size_t more)
+int
+milter_header_room(struct milter_header *h, size_t more)
 {
 	size_t size = h->size == 0 ? 4096 : h->size;
 	char *text;
@@ -247,7 +256,7 @@ make_field(struct milter_header *h, const char *name, const char *value,
 {
 	size_t name_len = strlen(name);
 
-	if (store_room(h, name_len + 2 + 2 * strlen(value)) == -1)
+	if (milter_header_room(h, name_len + 2 + 2 * strlen(value)) == -1)
 		return -1;
 	f->at = (uint32_t)h->len;
 	f->name_len = (uint32_t)name_len;
@@ -355,15 +364,15 @@ milter_header_insert(struct milter_header *h, const char *name,
 }
 
 int
-milter_header_top(struct milter_header *h, const char *lines, size_t len)
+milter_header_top(struct milter_header *h, unsigned before, const char *line)
 {
-	size_t from = h->len;
+	size_t from = h->len, len = strlen(line);
 	int top;
 
-	if (store_room(h, len) == -1)
+	if (milter_header_room(h, len) == -1)
 		return -1;
-	store(h, lines, len);
-	if ((top = list_fields(h, from, 0)) == -1)
+	store(h, line, len);
+	if ((top = list_fields(h, from, before)) == -1)
 		return -1;
 	h->top = (unsigned)top;
 	return 0;

@@ -239,8 +239,8 @@ skip_code(const char *s, const char *code)
 }
 
 /*
- * All lines in one, with a blank between them; "%%" is a percent sign, as
- * smfi_setreply(3) wants it.  What takes the verdict cleans the text.
+ * The text of each line; "%%" is a percent sign, as smfi_setreply(3) wants it.
+ * What takes the verdict cleans it.
  */
 static void
 copy_text(char *text, size_t size, const char *s, const char *code)
@@ -252,7 +252,7 @@ copy_text(char *text, size_t size, const char *s, const char *code)
 		if (*s == '\r')
 			continue;
 		if (*s == '\n') {
-			text[len++] = ' ';
+			text[len++] = '\n';
 			s = skip_code(s + 1, code) - 1;
 			continue;
 		}
@@ -260,7 +260,7 @@ copy_text(char *text, size_t size, const char *s, const char *code)
 			s++;
 		text[len++] = *s;
 	}
-	while (len > 0 && text[len - 1] == ' ')
+	while (len > 0 && text[len - 1] == '\n')
 		len--;
 	text[len] = '\0';
 }

@@ -142,6 +142,7 @@ static int
 list_fields(struct milter_header *h, size_t from, unsigned before)
 {
 	struct milter_field f;
+	unsigned first = before;
 	size_t at, line, len;
 
 	for (at = from; at < h->len; at += line) {
@@ -149,9 +150,10 @@ list_fields(struct milter_header *h, size_t from, unsigned before)
 		len = text_length(h->text + at, line, false);
 		if (at == 0 && is_mbox(h->text, len))
 			continue;
-		if (at > from && is_blank(h->text[at]) && before > 0) {
-			h->fields[before - 1].len =
-			    (uint32_t)(at + len) - h->fields[before - 1].at;
+		if (is_blank(h->text[at])) {
+			if (before > first)
+				h->fields[before - 1].len = (uint32_t)
+				    (at + len) - h->fields[before - 1].at;
 			continue;
 		}
 		f = (struct milter_field){ .at = (uint32_t)at,

@@ -240,6 +240,8 @@ socket.sethostname(sys.argv[1])' '${name%:*}' &&
 	good policy inet:127.0.0.1:1
 	good policy 'inet:[::1]:65535'
 	good policy-end unix:/x
+	good milter unix:/x
+	good milter inet:[::1]:1
 	good policy ''
 	bad policy /run/x
 	bad policy unix:
@@ -258,6 +260,8 @@ socket.sethostname(sys.argv[1])' '${name%:*}' &&
 	bad policy 'inet:[::1%lo]:25'
 	bad policy unix:/"$(printf '%0107d' 0)"
 	bad policy-end tcp:localhost:25
+	bad milter exec:/bin/true
+	bad milter-quarantine hold
 }
 
 @test "programs are split at blanks" {
@@ -528,7 +532,8 @@ impossible() {
 	    -o protocol=lmtp -o dsn=yes -o mt-priority=yes -o proxy-protocol=yes \
 	    -o 'proxy-from=local ::/0' \
 	    -o 'disable=size help' -o log=syslog -o log-level=debug \
-	    -o recipient-delimiter=+- -o policy-fail=accept \
+	    -o recipient-delimiter=+- -o policy-fail=accept -o milter=unix:/m \
+	    -o milter-fail=accept -o milter-quarantine=refuse \
 	    -o tls-client-require=yes -o sandbox=no
 	[[ $status == 0 ]]
 	first=$output

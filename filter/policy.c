@@ -163,6 +163,7 @@ build_security(struct request *r, const struct connection *c)
 	if (c->user[0] != '\0') {
 		add_attribute(r, "sasl_method", c->method);
 		add_attribute(r, "sasl_username", c->user);
+		add_attribute(r, "sasl_sender", c->tx.sender_auth);
 	}
 	add_attribute(r, "encryption_protocol", c->tls.protocol);
 	add_attribute(r, "encryption_cipher", c->tls.cipher);

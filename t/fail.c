@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 
 #include <sys/types.h>
+#include <sys/socket.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -39,7 +40,7 @@ static const struct {
 } whats[] = {
 	{ "EACCES", EACCES }, { "EAGAIN", EAGAIN }, { "EDQUOT", EDQUOT },
 	{ "EEXIST", EEXIST }, { "EINTR", EINTR }, { "EINVAL", EINVAL },
-	{ "EIO", EIO }, { "EMFILE", EMFILE }, { "ENOENT", ENOENT },
+	{ "EIO", EIO }, { "ENOBUFS", ENOBUFS }, { "EMFILE", EMFILE }, { "ENOENT", ENOENT },
 	{ "ENOSPC", ENOSPC }, { "ENOSYS", ENOSYS },
 	{ "EOPNOTSUPP", EOPNOTSUPP }, { "EPERM", EPERM }, { "EROFS", EROFS },
 	{ "SHORT", SHORT }, { "KILL", KILL }, { "DONE", DONE }
@@ -48,7 +49,7 @@ static const struct {
 static const char *const calls[] = {
 	"write", "fsync", "linkat", "renameat", "renameat2", "unlinkat",
 	"mkdirat", "create", "unnamed", "posix_spawnp", "pidfd_open", "pipe2",
-	"kill", "signalfd"
+	"kill", "signalfd", "socketpair", "sendmsg"
 };
 #define CALLS	(sizeof(calls) / sizeof(calls[0]))
 
@@ -213,6 +214,19 @@ signalfd(int fd, const sigset_t *mask, int flags)
 {
 	return (int)call("signalfd", SYS_signalfd4, fd, (long)mask, _NSIG / 8,
 	    flags, 0);
+}
+
+int
+socketpair(int domain, int type, int protocol, int ends[2])
+{
+	return (int)call("socketpair", SYS_socketpair, domain, type, protocol,
+	    (long)ends, 0);
+}
+
+ssize_t
+sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	return call("sendmsg", SYS_sendmsg, fd, (long)message, flags, 0, 0);
 }
 
 int

@@ -440,7 +440,8 @@ u32(const char *s)
 {
 	const unsigned char *b = (const unsigned char *)s;
 
-	return b[0] | b[1] << 8 | b[2] << 16 | (uint32_t)b[3] << 24;
+	return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
+	    (uint32_t)b[3] << 24;
 }
 
 /*

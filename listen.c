@@ -310,7 +310,7 @@ load_tls(const struct settings *set, char *err, size_t size)
 	return watch(fd, EPOLLIN, EV_KEYS);
 }
 
-/* Without TLS it goes on: 454 where it is asked for, and mail comes in clear. */
+/* Without TLS it goes on: 454 where it is asked for, all else in clear. */
 static void
 start_tls(const struct settings *set)
 {

@@ -222,7 +222,7 @@ serve(struct connection *c)
 {
 	struct session *s = &c->session;
 	struct session_verdict v;
-	size_t used = 0, len = 0;
+	size_t used = 0, len = 0, most = 0;
 	ssize_t n;
 
 	while (session_want(s) != SESSION_CLOSE) {
@@ -239,6 +239,7 @@ serve(struct connection *c)
 			break;
 		}
 		if (session_want(s) == SESSION_TLS) {
+			explicit_bzero(input, most);	/* said in clear */
 			start_tls(c);
 		} else if (session_want(s) == SESSION_ANSWER) {
 			transaction_answer(c, &v);
@@ -248,6 +249,7 @@ serve(struct connection *c)
 				cut(c, n);
 			used = 0;
 			len = n > 0 ? (size_t)n : 0;
+			most = len > most ? len : most;
 		}
 	}
 	if (c->wipe)

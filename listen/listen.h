@@ -134,7 +134,7 @@ bool	keys_needed(const struct settings *);
 int	keys_start(char *err, size_t);
 void	keys_use(int fd);		/* -1: none */
 int	keys_fd(void);			/* readable: it has ended */
-/* A session asked over its place: it gets a channel, if it is the first time. */
+/* A session asked over its place: it gets a channel, the first time. */
 void	keys_give(int place, bool asked);
 /* In a session: a tls_signer. */
 ssize_t	keys_signature(const struct tls_sign *, unsigned char *, size_t);

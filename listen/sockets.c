@@ -179,7 +179,7 @@ bind_numeric(struct sockets *s, char *host, in_port_t port)
 	return -1;
 }
 
-/* "127.0.0.1:25", "[::1]:25" or "*:25"; a colon in an address needs brackets. */
+/* "127.0.0.1:25", "[::1]:25", "*:25"; colons in an address need brackets. */
 static bool
 split(const char *where, char *host, size_t size, in_port_t *port)
 {

@@ -49,6 +49,75 @@ field() {
 	    cmp - <(printf 'Subject: one\n\n.A dot and ünïcödé\n')
 }
 
+@test "webhook-json: envelope, parts, attachments, and a signature" {
+	WEB=$BATS_TEST_TMPDIR/web
+	mkdir "$WEB"
+	serve_with "$PYTHON" "$ROOT/t/webserver.py" "$WEB"
+	printf secret >"$BATS_TEST_TMPDIR/key"
+	smtp -o exec="$EXAMPLES/webhook-json http://127.0.0.1:$PORT/ \
+	    $BATS_TEST_TMPDIR/key" <<'END'
+EHLO client.test
+MAIL FROM:<a@client.test>
+RCPT TO:<b@mx.test>
+RCPT TO:<c@mx.test>
+DATA
+Authentication-Results: mx.test; spf=pass
+Subject: both
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=x
+
+--x
+Content-Type: text/plain; charset=iso-8859-1
+Content-Transfer-Encoding: quoted-printable
+
+J=F6rg
+--x
+Content-Type: application/octet-stream
+Content-Disposition: attachment; filename=a.bin
+Content-Transfer-Encoding: base64
+
+AAEC
+--x--
+.
+QUIT
+END
+	replies 220 250 250 250 250 354 250 221
+	"$PYTHON" - "$WEB" <<-'END'
+	import hashlib, hmac, json, re, sys
+	body = open(sys.argv[1] + '/1.body', 'rb').read()
+	head = open(sys.argv[1] + '/1.head').read()
+	when, mac = re.search(r'Webhook-signature: t=(\d+),v1=(\w+)', head,
+	    re.I).groups()
+	assert hmac.new(b'secret', when.encode() + b'.' + body,
+	    hashlib.sha256).hexdigest() == mac
+	m = json.loads(body)
+	assert m['envelope']['sender'] == 'a@client.test', m
+	assert m['envelope']['recipients'] == ['b@mx.test', 'c@mx.test'], m
+	assert m['subject'] == 'both' and m['text'] == 'J\xf6rg', m
+	assert m['authentication'] == ['mx.test; spf=pass'], m
+	(a,) = m['attachments']
+	assert (a['name'], a['content'], a['size']) == ('a.bin', 'AAEC', 3), m
+	END
+}
+
+@test "webhook-json: the endpoint's code decides; nobody there is 451" {
+	local code
+
+	WEB=$BATS_TEST_TMPDIR/web
+	mkdir "$WEB"
+	: >"$BATS_TEST_TMPDIR/key"
+	serve_with "$PYTHON" "$ROOT/t/webserver.py" "$WEB"
+	for code in 204:250 404:451 410:550 422:554 500:451; do
+		smtp -o exec="$EXAMPLES/webhook-json \
+		    http://127.0.0.1:$PORT/${code%:*} $BATS_TEST_TMPDIR/key" \
+		    < <(one a@client.test b@mx.test one)
+		replies 220 250 250 250 354 "${code#*:}" 221
+	done
+	smtp -o exec="$EXAMPLES/webhook-json http://127.0.0.1:1/ \
+	    $BATS_TEST_TMPDIR/key" < <(one a@client.test b@mx.test one)
+	replies 220 250 250 250 354 451 221
+}
+
 @test "webhook: no address can add a field" {
 	webhook /
 	smtp -o exec="$EXAMPLES/webhook http://127.0.0.1:$WEBPORT/" <<'END'

@@ -109,6 +109,15 @@ spf_starts() {
 	[[ $(message) == *$'\nReceived-SPF: None '* ]] || fail "$(message)"
 }
 
+@test "policyd-spf: as a policy program, which smtpd starts itself" {
+	printf 'debugLevel = 0\n' >"$BATS_TEST_TMPDIR/spf.conf"
+	POLICY="exec:/usr/bin/policyd-spf $BATS_TEST_TMPDIR/spf.conf"
+	mail 198.51.100.7 a@localhost -o policy="$POLICY"
+	replies 220 250 250 250 354 250 221
+	[[ $(message) == *$'\nReceived-SPF: None '* ]] || fail "$(message)"
+	not_logged event=error
+}
+
 @test "policyd-spf: pass, fail and none by a DNS of its own" {
 	spf_starts "$PYTHON" "$ROOT/t/localspf.py"
 	mail 198.51.100.7 a@pass.test -o policy="$POLICY"

@@ -26,6 +26,9 @@ import re, sys
 data = sys.stdin.buffer.read()
 end = re.search(rb"Received:.*\r?\n([ \t].*\r?\n)*", data).end()
 want = sys.argv[1].encode().decode("unicode_escape").encode("latin-1")
+# Text has an empty line before it; see spool.bats.
+if want and not re.match(rb"\r?\n|From |[!-9;-~]+[ \t]*:", want):
+    want = (b"\r\n" if data[:end].endswith(b"\r\n") else b"\n") + want
 sys.exit(data[end:] != want and "%r, expected %r" % (data[end:], want))' \
 	    "$1" || fail "body"
 }

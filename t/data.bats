@@ -15,10 +15,20 @@ send() {
 	smtp_raw -o spool="$SPOOL" "$@" <"$BATS_TEST_TMPDIR/in"
 }
 
-# What was kept of it, without the header that we put on top.
+# Does the message at hand begin with text?  Then an empty line comes first; see
+# spool.bats.
+is_text() {
+	! sed -n '/^DATA\r$/{n;p;q}' "$BATS_TEST_TMPDIR/in" |
+		grep -aqE $'^(\r|From |[!-9;-~]+[ \t]*:)'
+}
+
+# What was kept of it, without what we put on top.
 body() {
+	local from=1
+
+	! is_text || from=2
 	sed -z 's/^Return-Path:.*\nReceived:[^\n]*\(\n[\t ][^\n]*\)*\n//' \
-	    "$SPOOL"/new/*
+	    "$SPOOL"/new/* | tail -c "+$from"
 }
 
 # kept TEXT: printf's escapes; exactly this is the message.

@@ -93,6 +93,9 @@ TEST_PACKAGES = \
 	valgrind \
 	whois
 FULL_PACKAGES = \
+	clamav-daemon \
+	clamav-milter \
+	dbconfig-no-thanks \
 	debhelper \
 	dovecot-core \
 	dovecot-imapd \
@@ -115,6 +118,9 @@ FULL_PACKAGES = \
 	lintian \
 	maildrop \
 	mutt \
+	opendkim \
+	opendkim-tools \
+	opendmarc \
 	postfix-policyd-spf-python \
 	postgresql \
 	postgrey \
@@ -126,6 +132,9 @@ FULL_PACKAGES = \
 	rspamd \
 	runit \
 	s6 \
+	spamass-milter \
+	spamassassin \
+	spamd \
 	testssl.sh
 
 FUZZ_PACKAGES = \

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * milter.c - mail filters that speak the milter protocol, in their order.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * milter_link.c - packets to and from a filter, with deadlines.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * milter_message.c - a message for the filters, and what they make of it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * milter_step.c - one command to one filter, and what its answer means.
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # milter.bash - what the tests of mail filters share.
 
 # filtering RULE ...: a mail filter; see milterserver.py.  Its address is in

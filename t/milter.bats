@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Mail filters that speak the milter protocol: what they are told, and what
 # their answers do.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: ISC
 """A mail filter that speaks the milter protocol and does what it is told.
 
     milterserver.py unix:PATH|inet:PORT RULES ASKED

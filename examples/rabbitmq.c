@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * rabbitmq - publish each message to a queue of a RabbitMQ cluster.
  *

@@ -153,9 +153,9 @@ message() {
 	cat "${files[0]}"
 }
 
-# wait_for COMMAND ...: until it succeeds, at most ten seconds.
+# wait_for COMMAND ...: until it succeeds, at most a minute.
 wait_for() {
-	local end=$((SECONDS + 10))
+	local end=$((SECONDS + 60))
 
 	until "$@" >/dev/null 2>&1; do
 		((SECONDS < end)) || fail "waited in vain for: $*" || return

@@ -52,6 +52,30 @@ load ../lib
 	[[ -n $(ls "my mail/new") ]]
 }
 
+# suite NAME=FILE: t/run with such a file, outside of this run.
+suite() {
+	exec env -i PATH=/usr/bin:/bin HOME=/ LC_ALL=C "$ROOT/t/run" \
+	    "${1%%=*}=smtpd:${1#*=}"
+}
+
+@test "t/run: a file's failures are shown when it has ended, and count" {
+	local dir=$BATS_TEST_TMPDIR/suite pid
+
+	mkdir "$dir"
+	mkfifo "$dir/go"
+	printf '%s\n' '@test "one" { false; }' '@test "three" { skip; }' \
+	    >"$dir/a.bats"
+	echo "@test \"two\" { read <$dir/go; }" >"$dir/b.bats"
+	background suite "try=$dir/*.bats" >"$LOG" 2>&1
+	pid=$!
+	wait_for grep -q '^not ok 1 one' "$LOG"
+	echo >"$dir/go"
+	! wait "$pid" || fail "status 0"
+	grep -q '^skipped: ok 2' "$LOG"
+	[[ $(tail -n 1 "$LOG") == '1 passed, 2 failed' ]]
+	[[ $(grep -c '^not ok' "$LOG") == 1 ]]
+}
+
 nc_open() {
 	: <>"/dev/tcp/127.0.0.1/$1"
 }

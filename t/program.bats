@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Policy programs, which the process outside the sandbox starts, and that
 # process itself.
 

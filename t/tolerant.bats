@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # What syntax = tolerant and stray-newline = accept, the defaults, let in; that
 # it can't be taken for something else where it is written; and what stays out.
 

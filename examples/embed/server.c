@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * server - an SMTP server in one process: an event loop around the engine.
  *

@@ -118,6 +118,24 @@ END
 	replies 220 250 250 250 354 451 221
 }
 
+@test "s3: a signed PUT, and 250 after it; a wrong secret is 451" {
+	local store=$BATS_TEST_TMPDIR/store secret
+
+	mkdir "$store"
+	serve_with "$PYTHON" "$ROOT/t/s3server.py" "$store"
+	for secret in wrong:451 secret:250; do
+		echo "user = \"key:${secret%:*}\"" >"$BATS_TEST_TMPDIR/curlrc"
+		smtp -o exec="$EXAMPLES/s3 http://127.0.0.1:$PORT/mail/ \
+		    eu-central-1 $BATS_TEST_TMPDIR/curlrc" \
+		    < <(one a@client.test b@mx.test one)
+		replies 220 250 250 250 354 "${secret#*:}" 221
+	done
+	logged 'answered 403'
+	(($(ls "$store" | wc -l) == 1))
+	tail -n 3 "$store"/mail_*.eml |
+	    cmp - <(printf 'Subject: one\n\n.A dot and ünïcödé\n')
+}
+
 @test "webhook: no address can add a field" {
 	webhook /
 	smtp -o exec="$EXAMPLES/webhook http://127.0.0.1:$WEBPORT/" <<'END'

@@ -334,6 +334,18 @@ conclude(struct connection *c, const char *name, enum auth_result result)
 		delay(result == AUTH_BROKEN ? 0 : c->session.auth_failures);
 }
 
+/* What a client got wrong: for PLAIN and LOGIN, which people type. */
+static const char *
+words_of(const struct outcome *outcome, const char *mechanism)
+{
+	if (outcome != &outcomes[AUTH_MALFORMED])
+		return outcome->text;
+	if (strcmp(mechanism, "PLAIN") == 0)
+		return "PLAIN wants NUL user NUL password, in UTF-8";
+	return strcmp(mechanism, "LOGIN") == 0 ?
+	    "LOGIN wants a user, then a password, in UTF-8" : outcome->text;
+}
+
 static struct session_verdict
 step(struct connection *c, struct session_sasl *sasl)
 {
@@ -359,7 +371,8 @@ step(struct connection *c, struct session_sasl *sasl)
 	conclude(c, sasl->mechanism, result);
 	outcome = &outcomes[result];
 	return outcome->code == 0 ? verdict_accept() :
-	    verdict_refuse(outcome->code, outcome->status, outcome->text);
+	    verdict_refuse(outcome->code, outcome->status,
+	    words_of(outcome, sasl->mechanism));
 }
 
 /*

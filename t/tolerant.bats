@@ -654,3 +654,130 @@ chunks() {
 	smtp_raw -o stray-newline=refuse <"$BATS_TEST_TMPDIR/in"
 	replies 220 250 250 221
 }
+
+# Where it is written.
+
+# hostile [OPTION ...]: a name and addresses that would be something else in a
+# header, a log line, an environment or a policy request.
+NAME='x;(y) ["z"] =q,<w>%n\\ by mx.test with ESMTP'
+WRITTEN='x??y??[?z?]??q??w??n???by?mx.test?with?ESMTP'
+SENDER='a(b;c)\d,e:f=g|h@b_c.example'
+RECIPIENT='-o$(id)`x`;(@mx.test'
+
+hostile() {
+	smtp "$@" <<-END
+		EHLO $NAME
+		MAIL FROM:<$SENDER>
+		RCPT TO:<$RECIPIENT>
+		DATA
+		Subject: x
+
+		.
+		QUIT
+	END
+	replies 220 250 250 250 354 250 221
+}
+
+@test "a hostile name and hostile addresses in the spool and the log" {
+	hostile -o spool="$SPOOL"
+	[[ $(message) == "Return-Path: <$SENDER>"$'\n'"Delivered-To: $RECIPIENT
+Received: from $WRITTEN ("* ]] || fail "$(message)"
+	! message | grep 'for <' || fail
+	(($(message | grep -c '^Received:') == 1))
+	logged "helo=\"$WRITTEN\""
+	(($(grep -c 'event=message' "$LOG") == 1))
+}
+
+@test "a hostile name and hostile addresses in environment and arguments" {
+	cat >"$BATS_TEST_TMPDIR/program" <<-END
+		#!/bin/sh
+		{ printf '%s\n' "\$@"; env; } >'$BATS_TEST_TMPDIR/told'
+	END
+	chmod +x "$BATS_TEST_TMPDIR/program"
+	hostile -o exec="$BATS_TEST_TMPDIR/program {sender} {recipient}"
+	mapfile -t told <"$BATS_TEST_TMPDIR/told"
+	[[ ${told[0]} == "$SENDER" && ${told[1]} == "$RECIPIENT" ]] ||
+		fail "${told[*]}"
+	grep -qxF "HELO=$WRITTEN" "$BATS_TEST_TMPDIR/told"
+	grep -qxF "SENDER=$SENDER" "$BATS_TEST_TMPDIR/told"
+	grep -qxF "RECIPIENT=$RECIPIENT" "$BATS_TEST_TMPDIR/told"
+}
+
+# Refusals in the log, once a kind and session.
+
+# one_line TEXT ...: these are in just one line of the log.
+one_line() {
+	local text lines
+
+	lines=$(cat "$LOG")
+	for text; do
+		lines=$(grep -aF -- "$text" <<<"$lines") || true
+	done
+	[[ -n $lines && $lines != *$'\n'* ]] || fail "one line of $*: $lines"
+}
+
+@test "the log has each refusal, with its fault and what was sent" {
+	SYNTAX=("${STRICT[@]}")
+	smtp -o spool="$SPOOL" -o auth-any=yes -o max-errors=0 < <(printf '%b\n' \
+	    'EHLO my_pc' 'EHLO my_pc' 'MAIL FROM:<a@b>' 'EHLO client.test' \
+	    'NOOP \0010x' 'PROXY TCP4 192.0.2.1 192.0.2.2 1 2' \
+	    'MAIL FROM:<a_b>' 'MAIL FROM:a' 'MAIL FROM:<a@b> X\033=1' \
+	    'MAIL FROM:<a@b> FOO=1' 'MAIL FROM:<a@b>' 'RCPT TO:<a@b_c>' \
+	    'RCPT TO:<a@b_c>' 'RCPT TO:<@>' 'RSET' 'AUTH PLAIN AGEAc2VjcmV0' \
+	    'NOOP \0010secret' QUIT)
+	said '503 5.5.1 Your hello was refused'
+	one_line event=refused what=helo code=501 input='"EHLO my_pc"' \
+	    'why="Name is malformed: underscore in a domain"'
+	one_line event=refused what=line 'why="Control character in command"'
+	one_line event=refused what=line code=500 'input="PROXY TCP4 192.0.2.1'
+	one_line event=message status=refused 'input="MAIL FROM:<a_b>"' \
+	    'why="Address is malformed: no domain"'
+	one_line event=message 'input="MAIL FROM:a"' \
+	    'why="Syntax: MAIL FROM:'
+	one_line event=message 'why="Parameter not recognized"' FOO=1
+	one_line event=recipient code=501 'input="RCPT TO:<a@b_c>"'
+	one_line event=refused what=auth code=538 \
+	    'why="Authentication needs encryption"'
+	not_logged AGEAc2
+	not_logged secret
+}
+
+@test "the log has a TLS hello, and a PROXY header of version 2" {
+	smtp_raw < <(printf '\026\003\001\002')
+	replies 220 501
+	said 'This port does not begin with TLS'
+	one_line event=refused what=line 'why="This port does not begin with TLS"'
+	: >"$LOG"
+	smtp_raw < <(printf '\r\n\r\n\0\r\nQUIT\n\041\021\0\014')
+	one_line event=refused 'why="This port takes no PROXY header"'
+}
+
+@test "no AUTH: the log says why, the client is told that it is so" {
+	smtp <<-'END'
+		EHLO client.test
+		AUTH PLAIN AGEAYg==
+		LHLO client.test
+		QUIT
+	END
+	replies 220 250 502 500 221
+	said '502 5.5.1 AUTH is not offered here'
+	said '500 5.5.1 This is SMTP: EHLO'
+	one_line event=refused what=auth 'reason="auth is off, as no source is set"'
+}
+
+@test "a timeout in a message with bare LFs: the reason says so" {
+	transcript -o timeout=1 <<-'END'
+		< 220
+		> EHLO client.test
+		< 250
+		> MAIL FROM:<a@b>
+		< 250
+		> RCPT TO:<u@mx.test>
+		< 250
+		> DATA
+		< 354
+		>> one\ntwo\n.\n
+		< 421
+	END
+	logged 'reason="timeout in a message with bare LFs'
+}

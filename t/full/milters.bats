@@ -76,7 +76,7 @@ setup_file() {
 	server_start debian-spamd "$DIR/log" spamd --local --max-children=1 \
 	    --socketpath="$DIR/spamd" --socketmode=666 --nouser-config \
 	    --helper-home-dir="$DIR"
-	server_start debian-spamd "$DIR/log" spamass-milter -p "$DIR/spamass" \
+	server_start debian-spamd "$DIR/log" spamass-milter -m -p "$DIR/spamass" \
 	    -r 15 -- -U "$DIR/spamd"
 	wait_long test -S "$DIR/spamd"
 }

@@ -32,6 +32,8 @@ struct run {
 	struct session	 session;
 	struct session_buffers buffers;
 	bool		 later;		/* all hooks answer later */
+	unsigned	 closing;	/* the hook that ends the session */
+	bool		 closed;
 	bool		 asked;
 	struct session_verdict answer;
 	unsigned char	 challenge[8];
@@ -78,9 +80,22 @@ trace(struct run *r, const char *fmt, ...)
 }
 
 /* Some are refused, so that both ways are seen: by length, always alike. */
+/* Each hook but reset and auth_end begins with this. */
+static void
+hook(struct run *r)
+{
+	CHECK(!r->closed);
+	if (r->closing == 0 || --r->closing > 0)
+		return;
+	session_shutdown(&r->session, "4.3.0", "so said a hook");
+	session_hangup(&r->session);
+	r->closed = true;
+}
+
 static void
 judge(struct run *r, struct session_verdict *v, const char *text)
 {
+	hook(r);
 	if (strlen(text) % 7 == 6)
 		session_refuse(v, 400 + (int)strlen(text) % 150, NULL, text);
 	else
@@ -161,6 +176,7 @@ on_body(void *arg, const char *p, size_t n)
 	struct run *r = arg;
 
 	CHECK(r->data && n > 0);
+	hook(r);
 	add(&r->body, p, n);
 	return true;
 }
@@ -199,7 +215,7 @@ on_starttls(void *arg,
 static const char *
 on_mechanisms(void *arg)
 {
-	(void)arg;
+	hook(arg);
 	return "PLAIN LOGIN";
 }
 
@@ -213,6 +229,7 @@ on_auth(void *arg, struct session_sasl *x,
 	if (x->input_len > 0)
 		add(&r->trace, (const char *)x->input, x->input_len);
 	if (!x->have_input) {
+		hook(r);
 		memcpy(x->challenge, "why", 3);
 		x->challenge_len = 3;
 		v->kind = SESSION_CHALLENGE;
@@ -376,7 +393,8 @@ begin(struct run *r, unsigned how)
 	r->later = how & LATER;
 	r->out.len = r->trace.len = r->body.len = 0;
 	r->greeted = r->mail = r->rcpt = r->data = r->in_data = false;
-	r->asked = false;
+	r->asked = r->closed = false;
+	r->closing = 0;
 	r->ends = 0;
 	session_init(&r->session, &r->buffers, &r->config, &hooks, r);
 	drain(r);
@@ -442,6 +460,23 @@ how_to_read(const char *p, size_t n)
 	return (n > 0 && *p == 'L' ? LMTP : 0) | (n % 2 ? LF : 0);
 }
 
+/* A hook ends the session: 421 is the last word, unless it was over before. */
+static void
+end_in_hook(const char *p, size_t n, unsigned closing, unsigned how)
+{
+	static const char last[] = "421 4.3.0 mx.test so said a hook\r\n";
+	size_t len = sizeof(last) - 1;
+
+	begin(&other, how);
+	other.closing = closing;
+	feed(&other, p, n);
+	if (other.closed)
+		CHECK(other.out.len > len && memcmp(other.out.p +
+		    other.out.len - len, last, len) == 0);
+	other.mail &= !other.closed;
+	finish(&other);
+}
+
 static void
 check(const char *p, size_t n, unsigned how)
 {
@@ -450,6 +485,8 @@ check(const char *p, size_t n, unsigned how)
 	begin(&other, how | LATER);
 	by_octets(&other, p, n);
 	check_same(&one, &other);
+	if (n > 0)
+		end_in_hook(p, n, 1 + (unsigned char)p[n / 3] % 16, how);
 	if (has_starttls(p, n))
 		return;
 	cut_at(p, n, 0, how);

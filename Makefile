@@ -104,6 +104,7 @@ FULL_PACKAGES = \
 	fail2ban \
 	fakeroot \
 	fdm \
+	golang-go \
 	haproxy \
 	jq \
 	libdb5.3 \
@@ -126,10 +127,13 @@ FULL_PACKAGES = \
 	postgrey \
 	procmail \
 	procps \
+	python3-aiosmtplib \
+	python3-django \
 	python3-pika \
 	python3-systemd \
 	rabbitmq-server \
 	rspamd \
+	ruby \
 	runit \
 	s6 \
 	spamass-milter \

@@ -28,7 +28,7 @@
  * How long the answer to wrong credentials takes: this for the first, twice
  * as long for each that follows, up to the last of the two.
  */
-#define AUTH_DELAY_MS		500
+#define AUTH_DELAY_MS		500u
 #define AUTH_DELAY_MAX_MS	4000
 
 /* text.c */

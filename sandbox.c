@@ -209,11 +209,13 @@ struct program {
 	unsigned short	 len;
 };
 
+enum { IF, ELSE, ALWAYS };	/* how an instruction jumps */
+
 /* A place in it, to which those in from jump. */
 struct label {
 	struct {
 		unsigned short at;
-		enum { IF, ELSE, ALWAYS } which;
+		unsigned which;
 	} from[WORDS_MAX];
 	unsigned	 n;
 };
@@ -243,7 +245,7 @@ add(struct program *p, unsigned code, uint32_t k)
 #define REFUSE		(SECCOMP_RET_ERRNO | (ENOSYS & SECCOMP_RET_DATA))
 
 static void
-jump(struct label *to, unsigned short at, int which)
+jump(struct label *to, unsigned short at, unsigned which)
 {
 	if (to == NULL)		/* to what comes next */
 		return;

@@ -648,6 +648,19 @@ unknown(struct session *s, const char *line)
 }
 
 /*
+ * No hook is given a control octet, so a tab becomes a blank.  Not in MAIL and
+ * RCPT, where it may be in quotes and is refused there.
+ */
+static void
+replace_tabs(char *line, const struct verb *v)
+{
+	if (v != NULL && (v->run == cmd_mail || v->run == cmd_rcpt))
+		return;
+	while ((line = strchr(line, '\t')) != NULL)
+		*line++ = ' ';
+}
+
+/*
  * White space at the end is to be tolerated (RFC 5321 section 4.1.1) in any
  * case.  Parsing cuts the line up: its beginning is kept for a log, but not
  * that of AUTH, nor of what is not known, as it may be the password after a
@@ -665,6 +678,7 @@ command_line(struct session *s, char *line)
 	while (n > 0 && address_is_blank(line[n - 1]))
 		line[--n] = '\0';
 	v = find_verb(s, line, &arg);
+	replace_tabs(line, v);
 	auth = v != NULL && v->run == sasl_start;
 	s->auth_said |= auth;
 	s->line_secret |= v == NULL;

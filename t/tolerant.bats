@@ -246,7 +246,8 @@ transcript() {
 		250  from:\ta@b.example\tsize=10
 	END
 	table -o spool="$SPOOL" <<-'END'
-		250|EHLO  client.test
+		250|EHLO  client\tor test
+		501 5.1.7|MAIL FROM:<"a\tb"@c>
 		250|MAIL  FROM:<a@b>
 		250|RCPT\tTO: \t < u@mx.test > \t
 		250|RSET \t

@@ -410,7 +410,7 @@ struct auth_module {
 	void	 (*elsewhere)(auth_asker *);
 	auth_asker *answer;
 };
-/* modules-tls.c or modules-none.c: NULL in smtpd, which becomes smtpd-tls for either. */
+/* modules-none.c: NULL, and smtpd becomes smtpd-tls; modules-tls.c: auth.c. */
 extern const struct auth_module *const auth_module;
 
 /* sandbox.c: what the process gives up. */

@@ -241,13 +241,8 @@ failing() {
 	[[ $1 == - ]] || printf '%s\n' "$1" >"$dir/failures.rules"
 	shift
 	sed "s|/usr/local/lib/smtpd|$EXAMPLES|g; s|/etc/smtpd|$dir|g
-	    s|/tmp/failures.sock|$dir/sock|; s|/var/tmp/caught|$SPOOL|" \
+	    s|/var/tmp/caught|$SPOOL|" \
 	    "$EXAMPLES/failures.conf" >"$dir/failures.conf"
-	[[ -S $dir/sock ]] || {
-		background socat "UNIX-LISTEN:$dir/sock,fork" \
-		    "EXEC:'$EXAMPLES/failures policy $dir/failures.rules'"
-		wait_for test -S "$dir/sock"
-	}
 	smtp -f "$dir/failures.conf" "$@"
 }
 
@@ -453,8 +448,9 @@ caught() {
 	job=$(block "$EXAMPLES/ci/README.md" 'name: Catch mail')
 	export RUNNER_TEMP=$BATS_TEST_TMPDIR
 	SPOOL=$RUNNER_TEMP/caught
-	command=$(grep -A 2 'systemd-socket-activate' <<<"$job")
-	caught "${command%&*}"
+	command=$(grep -A 2 'smtpd -l' <<<"$job")
+	command=${command/smtpd -l/\/usr\/local\/sbin\/smtpd -l}
+	caught "${command%%&*}"
 	# The loop that waits for it ends, and what looks finds.
 	command=$(grep 'until' <<<"$job")
 	eval "${command//2525/$PORT}"

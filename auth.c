@@ -190,10 +190,10 @@ offer_external(const struct connection *c)
 }
 
 /*
- * The certificate, verified in the handshake, is the credential; who it is for
- * is its common name, of which there must be just one.  A client may say the
- * same name, or none.  An authority certifies more people than may send here,
- * so the name must be in our file as well.
+ * The certificate, verified in the handshake, is the credential; its only
+ * common name is the user.  A client may say the same name, or none.  An
+ * authority certifies more people than may send here, so the name must be in
+ * our file as well.
  */
 static enum auth_result
 step_external(struct connection *c, struct session_sasl *sasl)
@@ -229,7 +229,7 @@ static const struct mechanism table[] = {
 /*
  * What the offer depends on and does not change, but for STARTTLS.  Under TLS
  * 1.2 clients bind to tls-unique instead, which an attacker could share
- * (RFC 9266 section 1): for them there is no -PLUS.
+ * (RFC 9266 section 1), so they are not offered -PLUS.
  */
 static void
 look(const struct connection *c)

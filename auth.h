@@ -2,9 +2,9 @@
 /*
  * auth.h - what the files of authentication share.
  *
- * All of them are in smtpd-tls only: AUTH nearly always happens inside TLS,
- * where GnuTLS, of which the hashes come, is there already.  Each includes only
- * what stands above it here:
+ * All of them but checkpw.c are in smtpd-tls only: AUTH nearly always happens
+ * inside TLS, where GnuTLS, which has the hashes, is loaded already.  Each uses
+ * only what stands above it here:
  *
  *	text.c		what a name or password may be
  *	verifier.c	SCRAM's verifiers

@@ -91,7 +91,7 @@ check_dashes(const char *setting, char *const *words)
 
 /* The file of a program. */
 
-/* Why the first octets of a file are no program's, or NULL. */
+/* Why the first octets of a file are not a program's, or NULL. */
 static const char *
 head_fault(char *head)
 {

@@ -29,7 +29,7 @@ static struct {
 	int64_t		 end;		/* of the session, or 0: none */
 	void		*tls;		/* loaded; */
 	bool		 secure;	/* and in use: there is no way back */
-	bool		 broken;	/* nothing more to be had */
+	bool		 broken;	/* nothing more comes or goes */
 } conn = { .signals = -1 };
 
 int64_t
@@ -264,7 +264,7 @@ conn_tls_binding(unsigned char *out, size_t size)
  * A socket that is closed with octets unread, or to which more come later,
  * makes the kernel send RST, and that may take our last word from the client.
  * So the end is said first, and what comes is thrown away until the client has
- * seen it.  SIGTERM is no reason to hurry: this is bounded.
+ * seen it.  SIGTERM does not cut this short, since its time is bounded.
  */
 static void
 linger(void)

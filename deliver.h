@@ -64,7 +64,7 @@ struct arguments {
 bool	arguments_each(const struct settings *);	/* a run a recipient? */
 /*
  * recipient and dsn: of the one it is run for, or NULL for all of them.  False:
- * out of memory; it is to be freed all the same.
+ * out of memory; free it all the same.
  */
 bool	arguments_make(struct arguments *, struct connection *, uint64_t size,
 	    const char *recipient, const char *dsn);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * filter.h - who decides about a transaction: a list of filters, asked in
- * their order at each step, of which the first that refuses ends the step.
+ * their order at each step; the first that refuses ends the step.
  *
  * A filter sees what the engine accepted.  It may refuse with a reply of its
  * own, put lines on top of the message (filter_prepend()), or have it thrown

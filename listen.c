@@ -53,7 +53,7 @@ static struct {
 	unsigned	 wanted_count;
 	struct state	 state;
 	int		 epoll, signals;
-	int		 spare;		/* to be closed when there are no more */
+	int		 spare;		/* closed when descriptors run out */
 	bool		 ready[SOCKETS_MAX];	/* somebody waits there */
 	unsigned	 accepted;	/* since this program began */
 	const char	*due;		/* why to exec, or NULL */
@@ -476,7 +476,7 @@ is_fault(int signal)
 	    signal == SIGABRT || signal == SIGSYS;
 }
 
-/* Whoever can crash one session tries others. */
+/* A client that can crash one session will try others. */
 static void
 crashed(const struct place *p, int status)
 {
@@ -514,7 +514,7 @@ reap(void)
 
 /*
  * In the child: keep the client, the log, and the place.  The log of syslog(3)
- * has a descriptor of which we don't know the number.
+ * has a descriptor whose number we don't know.
  */
 static void
 become_session(struct connection *c, int client, int place,

@@ -171,7 +171,7 @@ open_syslog(void)
 void
 log_open(enum log_target target, bool debug, const char *id)
 {
-	/* The log, too, may be a file that must not grow: that is no end. */
+	/* The log, too, may be a file that must not grow: go on without it. */
 	signal(SIGXFSZ, SIG_IGN);
 	if (target == LOGTO_AUTO)
 		target = is_client(STDERR_FILENO) ||
@@ -393,8 +393,8 @@ end(struct line *l, const struct kind *k)
 }
 
 /*
- * The pairs up to a NULL key, of which the status comes first.  NULL: it is one
- * line too many.
+ * The pairs up to a NULL key; the status comes first.  NULL: it is one line too
+ * many.
  */
 static const struct kind *
 collect(struct line *l, const char *event, va_list pairs)

@@ -28,7 +28,7 @@ struct process_line {
 };
 _Static_assert(PROCESS_LOG_LINE >= SESSION_TEXT_MAX, "a reply fits");
 
-/* What is waited for; the last two: whoever wants the result, and SIGTERM. */
+/* What is waited for; the last two: who wants the result, and SIGTERM. */
 enum {
 	PROCESS_OUT, PROCESS_ERR, PROCESS_PID, PROCESS_WATCH, PROCESS_STOP,
 	PROCESS_FDS
@@ -65,7 +65,7 @@ int	process_start(struct process *, const char *what, char *const *words,
 	    char *const *env, const int *files, size_t n);
 /*
  * Wait until it has ended, or end it.  What it printed on a PROCESS_PIPE is
- * then in out (its first line), or on the log (standard error).
+ * then in out (its first line), or in the log (standard error).
  */
 void	process_finish(struct process *, const struct process_limits *);
 /* How many ms process_finish() takes at most. */

@@ -156,7 +156,7 @@ parse_v1(const char *line, size_t len, struct proxy_header *h)
 	strlcpy(copy, line, sizeof(copy));
 	while (n < 7 && (word[n] = strsep(&s, " ")) != NULL)
 		n++;
-	/* Whatever follows UNKNOWN is to be ignored. */
+	/* Anything after UNKNOWN is ignored. */
 	if (n >= 2 && strcmp(word[1], "UNKNOWN") == 0)
 		return 0;
 	if (n != 6)
@@ -343,7 +343,7 @@ cut_short(const char *addr, ssize_t n, size_t len)
 	    strerror(errno));
 }
 
-/* Whoever else could pretend to be any client. */
+/* Anybody else could pretend to be any client. */
 static bool
 may_send(const struct connection *c)
 {

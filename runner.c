@@ -2,13 +2,12 @@
 /*
  * runner.c - the one process outside the sandbox.
  *
- * What a session must not be able to do, whatever it may have become, and has
- * to be done all the same, is done by a process that is forked before the
- * sandbox closes: it reads requests, compares each with the settings, and
- * answers.  Programs that it starts must not inherit the sandbox: a delivery
- * program may be set-user-ID, and writes where it likes.  It ends with the
- * session, whose end of the socket is the only one, and goes along to
- * smtpd-tls.
+ * A process that is forked before the sandbox closes does what the session
+ * needs but must not be able to do, even if it has been subverted: it reads
+ * requests, compares each with the settings, and answers.  Programs that it
+ * starts must not inherit the sandbox: a delivery program may be set-user-ID,
+ * and writes where it likes.  It ends with the session, which has the other end
+ * of its socket, the only one, and hands that on to smtpd-tls.
  */
 #define _GNU_SOURCE	/* POLLRDHUP */
 
@@ -182,7 +181,7 @@ make_file(struct connection *c, const struct request *r, char *strings, int in)
 		close(fd);
 }
 
-/* SIGTERM, or the session's end, that came before it: it is not begun. */
+/* SIGTERM or the session's end came first: don't begin. */
 static bool
 is_over(void)
 {

@@ -84,7 +84,7 @@ struct ll_path {
 	int32_t		 fd;
 } __attribute__((packed));
 
-/* What is there to be had, by the kernel's version of Landlock. */
+/* What each version of Landlock can govern. */
 static const struct {
 	int		 abi;
 	struct ll_ruleset handled;

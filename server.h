@@ -22,9 +22,9 @@ struct server {
 };
 
 /*
- * A stream to a server that is none of our programs: its descriptor, or -1 with
- * errno, of which ETIMEDOUT is the deadline, EINTR SIGTERM.  It is also over
- * when watch hangs up, unless that is -1.
+ * A stream to a server that we don't start: its descriptor, or -1 with errno,
+ * where ETIMEDOUT is the deadline and EINTR SIGTERM.  It also ends when watch
+ * hangs up, unless that is -1.
  */
 int	server_connect(const struct server *, int watch, int64_t deadline);
 /*

@@ -433,9 +433,9 @@ report_line(struct session *s, enum reply why, char last)
 }
 
 /*
- * A line that can't be one is answered at once and read to its end without a
- * word more: so that somebody who types without CRs is told, a client that
- * waits for an answer never waits in vain, and no half of it is ever run.
+ * A line that can't be a command is answered at once and read to its end
+ * without another word: somebody who types without CRs is told why, a client
+ * that waits for an answer gets one, and no half of the line is ever run.
  */
 static void
 bad_line(struct session *s, enum reply why, char last)

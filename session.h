@@ -3,8 +3,8 @@
  * session.h - the SMTP and LMTP engine: one session, without any I/O.
  *
  * Bytes from the client go in with session_input(), replies come out of
- * session_output(), and everything that has to be decided is asked of the
- * embedding program through the hooks.  The engine has no descriptor, no
+ * session_output(), and every decision is left to the embedding program, by
+ * means of the hooks.  The engine has no descriptor, no
  * clock and no allocator: all its memory is in structs that the caller owns,
  * so that a process can run one session or ten thousand.  session(3) says when
  * each hook is called and what it may call.
@@ -238,7 +238,7 @@ enum session_refused {
 	SESSION_REFUSED_MAIL,
 	SESSION_REFUSED_RCPT,
 	SESSION_REFUSED_AUTH,
-	SESSION_REFUSED_LINE	/* what is no command: control octets, TLS */
+	SESSION_REFUSED_LINE	/* not a command: control octets, TLS */
 };
 
 struct session_refusal {
@@ -282,7 +282,7 @@ struct session_hooks {
 	void	(*event)(void *arg, enum session_event, const char *why);
 };
 
-/* What the engine needs next; the output is to be flushed before each. */
+/* What the engine needs next; send the output before each. */
 enum session_want {
 	SESSION_INPUT,		/* session_input() */
 	SESSION_FLUSH,		/* room for replies: session_sent() */
@@ -362,7 +362,7 @@ struct session {
 	bool		 eating;	/* a bad line, already answered */
 	unsigned char	 cr;		/* so many CRs end the line so far */
 	unsigned char	 proxy;		/* so much of a PROXY v2 signature */
-	bool		 auth_said;	/* what is no command may be secret */
+	bool		 auth_said;	/* what isn't a command may be secret */
 	const char	*said;		/* the line's beginning, or NULL */
 	const char	*detail;	/* our words: completes a reply's text */
 	bool		 line_secret;	/* the line may hold a password */
@@ -392,7 +392,7 @@ struct session_buffers {
 	char		 line[SESSION_AUTH_MAX + 1];
 };
 
-/* Of the library that is linked; struct session of its is so large. */
+/* Of the library that is linked: SESSION_VERSION, sizeof(struct session). */
 unsigned session_version(void);
 size_t	session_size(void);
 
@@ -429,9 +429,9 @@ void	session_lend(struct session *, struct session_buffers *);
 
 /*
  * Feed len octets.  Returns how many were taken: fewer if session_want() is no
- * longer SESSION_INPUT, and what is left is to be given again when it is.
- * After STARTTLS nothing may be left: hand it over all the same, and the
- * engine closes (RFC 3207 section 4.2; the class of CVE-2011-0411).
+ * longer SESSION_INPUT; give the rest again when it is.  After STARTTLS there
+ * must be no rest: if there is one, give it all the same, and the engine closes
+ * the session (RFC 3207 section 4.2; the class of CVE-2011-0411).
  */
 size_t	session_input(struct session *, const char *, size_t len);
 /*

@@ -3,7 +3,7 @@
  * smtpd.h - what the files of the program share.
  *
  * One process serves one connection, so what belongs to the connection is in
- * one struct, passed to whoever needs it.
+ * one struct, which is passed around.
  */
 #ifndef SMTPD_H
 #define SMTPD_H
@@ -182,7 +182,7 @@ struct connection {
 	bool		 refused[SESSION_REFUSED_LINE + 1][SESSION_KINDS];
 	bool		 wipe;		/* what was read has a secret in it */
 	bool		 forked;	/* by our own listener, */
-	bool		 hurry;		/* of which few places are left */
+	bool		 hurry;		/* which has few places left */
 	struct transaction tx;
 	struct session	 session;	/* last: most of it stays untouched */
 };
@@ -252,7 +252,7 @@ struct sockaddr;
 void	peer_set(struct connection *, const struct sockaddr *);
 /*
  * As text, an IPv4 address in an IPv6 one as an IPv4 address.  False: it is
- * none of either.
+ * neither.
  */
 bool	peer_text(const struct sockaddr *, char *addr, size_t, char *port,
 	    size_t);
@@ -270,7 +270,7 @@ void	handover_now(void);		/* returns if it failed, logged */
 void	handover_to(const char *program);
 /* Does it run with our arguments, up to printing its settings? */
 bool	handover_works(const char *program);
-/* The same in mid-session; the replies are to be sent before. */
+/* The same in mid-session; send the replies first. */
 void	handover_starttls(const struct connection *);
 /*
  * At the start: what handover_starttls() handed over.  1; 0 if there is
@@ -358,7 +358,7 @@ enum auth_result {
 	AUTH_MALFORMED,		/* not what the mechanism wants */
 	AUTH_SPOILED,		/* the same, after we told it something */
 	AUTH_CANCELLED,		/* by the client, after we told it something */
-	AUTH_BROKEN		/* there is no telling; the reason is logged */
+	AUTH_BROKEN		/* can't tell; the reason is logged */
 };
 
 /* What a session asks of the file of users, wherever that is open. */
@@ -442,8 +442,8 @@ struct proxy_header {
 	char		 server_addr[64], server_port[6];
 };
 /*
- * How many octets of the header are missing at the least: 0 if it is complete,
- * -1 if this is none.
+ * How many octets of the header are missing at least: 0 if it is complete, -1
+ * if this is not a header.
  */
 int	proxy_need(const unsigned char *, size_t len);
 /* A complete header; 0 or -1. */

@@ -219,9 +219,9 @@ put(struct tls *t, const void *data, size_t len)
 }
 
 /*
- * For GnuTLS an error is the end of the session, except that it can try again.
- * Whoever has waited for too long still gets a last word: then it is told to,
- * but nobody will.
+ * GnuTLS takes any error for the end of the session, except EAGAIN.  After a
+ * timeout or SIGTERM a 421 must still go out, so it is told EAGAIN, although
+ * nobody tries again.
  */
 static ssize_t
 wire_error(struct tls *t, int error)
@@ -505,7 +505,7 @@ again(struct tls *t, ssize_t rc)
 	    (rc == GNUTLS_E_AGAIN || rc == GNUTLS_E_INTERRUPTED);
 }
 
-/* RFC 8446 section 6.1: whoever ends says so; nobody waits for an answer. */
+/* RFC 8446 section 6.1: each side says that it ends, and need not wait. */
 static void
 tls_close(void *arg)
 {

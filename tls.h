@@ -69,8 +69,8 @@ struct certificates {		/* what the files have in them */
 
 /*
  * All of tls-cert, tls-key, tls-client-ca, tls-client-crl; 0, or -1 if any is
- * no good.  A certificate that has expired and a tls-ticket-key that is no good
- * are logged, and it goes on.  signer: NULL, or who signs instead of tls-key.
+ * bad.  An expired certificate and a bad tls-ticket-key are only logged.
+ * signer: NULL, or who signs instead of tls-key.
  */
 int	certificates_load(struct certificates *, const struct settings *,
 	    tls_signer *signer, char *err, size_t);

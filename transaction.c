@@ -70,7 +70,7 @@ log_recipient(const struct connection *c, const char *path,
 	    input, NULL);
 }
 
-/* One too many is no error, and any number may follow: a line for the first. */
+/* One too many isn't an error, and many may follow: log only the first. */
 static void
 log_crowd(struct connection *c, const char *path, const char *why)
 {
@@ -217,7 +217,7 @@ transaction_reset(void *arg)
 	c->tx = (struct transaction){ 0 };
 }
 
-/* Why there is no AUTH, for who has to set it up: the client isn't told. */
+/* Why AUTH is missing, for the administrator: the client isn't told. */
 static const char *
 no_auth(const struct connection *c)
 {

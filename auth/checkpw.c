@@ -3,10 +3,10 @@
  * checkpw.c - asks a program of the checkpassword interface.
  *
  * The program reads user, password and a timestamp, each ended by NUL, from
- * descriptor 3, and exits 0 (right), 1 (wrong) or with anything else (no
- * telling).  It never sees the client: its standard descriptors are all
- * /dev/null.  Standard error too, for what a checker has to say about a
- * password has no business in a log.
+ * descriptor 3, and exits 0 (right), 1 (wrong) or with anything else (can't
+ * tell).  It never sees the client: its standard descriptors are all /dev/null,
+ * standard error too, since what a checker says about a password does not
+ * belong in a log.
  */
 #define _GNU_SOURCE	/* pipe2(2) */
 
@@ -88,7 +88,7 @@ make_environment(const struct connection *c, struct environment *env)
 	env->list[i] = NULL;
 }
 
-/* There is no telling: why, for the log. */
+/* It can't tell: why, for the log. */
 static void
 log_end(const struct process *p)
 {

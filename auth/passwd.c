@@ -3,25 +3,25 @@
  * passwd.c - the file of users: "user:hash" lines.
  *
  * A hash is one of crypt(3) that starts with "$", perhaps behind the name that
- * Dovecot gives it ("{BLF-CRYPT}"), or "{SCRAM-SHA-256}" and a verifier.  What
- * follows a second colon, an empty line and one that starts with "#" mean
- * nothing.  Of two entries for a user the first counts.
+ * Dovecot gives it ("{BLF-CRYPT}"), or "{SCRAM-SHA-256}" and a verifier.
+ * Anything after a second colon is ignored, as are empty lines and lines that
+ * start with "#".  The first of several entries for a user counts.
  *
  * The file is read a block at a time and always up to its end, so that time
- * does not tell where a user stands in it, or whether there is one.  Of
- * 100 000 users that is about 2 ms, less than any hash worth its name; a
- * binary search would need a sorted file, and tell who is not in it.  A map of
- * the file would be no faster, and SIGBUS if it is cut while we look.
+ * does not tell where a user stands in it, or whether at all.  With 100 000
+ * users that takes about 2 ms, less than any hash worth its name; a binary
+ * search would need a sorted file, and tell who is not in it.  Mapping the file
+ * would not be faster, and a SIGBUS if it is cut while we look.
  *
  * For a user who is not there the same work is done on somebody else's entry,
  * chosen by a secret and the user's name, so that it is always the same one
  * and that the kinds of hashes are met as often as they are in the file.  The
- * salt that SCRAM shows for such a user comes of the secret and the name too,
- * with the length and the iterations of the file's first verifier.  The secret
- * is made of the machine's id: no client knows that, all processes come to the
- * same, and it outlives every change of the file.  (A salt that changed with
- * the file would tell who is not in it.)  A machine without one, as a container
- * can be, takes the beginning of the file instead.
+ * salt that SCRAM shows for such a user is made from the secret and the name,
+ * too, with the length and the iterations of the file's first verifier.  The
+ * secret is made from the machine's id: clients don't know it, it is the same
+ * in all processes, and it outlives every change of the file.  (A salt that
+ * changed with the file would tell who is not in it.)  A machine without an id,
+ * such as a container, uses the beginning of the file instead.
  */
 #include <sys/types.h>
 #include <sys/stat.h>

@@ -127,8 +127,8 @@ make_part(const char *name)
 }
 
 /*
- * The path itself may be a symbolic link: whoever wrote the settings file is
- * trusted, and systemd's DynamicUser= makes one of /var/lib/NAME.
+ * The path itself may be a symbolic link: the author of the settings file is
+ * trusted, and systemd's DynamicUser= makes /var/lib/NAME one.
  */
 static int
 open_dir(void)
@@ -415,7 +415,7 @@ spool_drop(int fd)
 	close(fd);
 }
 
-/* One file, whoever it is for. */
+/* One file for all recipients. */
 static bool
 spool_each(const struct settings *set)
 {

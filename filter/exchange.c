@@ -2,7 +2,7 @@
 /*
  * exchange.c - a question to a policy server, and its answer.
  *
- * A stream is had from the runner for the first question, and kept for the
+ * The runner gives us a stream at the first question, which is kept for the
  * session: one for each server, however many settings name it.  Everything has
  * a deadline, and ends at SIGTERM.
  */

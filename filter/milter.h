@@ -121,7 +121,7 @@ const char *milter_agree(const unsigned char *, size_t len,
 	    struct milter_terms *);
 
 /*
- * What a reply means for the client.  False: it is no refusal, or the text of
+ * What a reply means for the client.  False: it isn't a refusal, or the text of
  * a MILTER_CODE is malformed.
  */
 bool	milter_refuse(const struct milter_reply *, struct session_verdict *);
@@ -149,7 +149,7 @@ struct milter_header {
 	unsigned	 kept_count, kept_top, edits;
 	bool		 edited;	/* it is not as it came */
 	bool		 kept_edited;
-	bool		 cut;		/* ended by a line that is no field */
+	bool		 cut;		/* ended by a line that isn't a field */
 	uint64_t	 end, body;	/* where it ends, where the body is */
 };
 
@@ -159,7 +159,7 @@ struct milter_header {
  * with errno EINVAL (a bare CR or LF, NUL), or ENOMEM.
  */
 int	milter_header_parse(struct milter_header *, bool crlf, bool whole);
-/* A line that is to stand on top, the number of those before it: 0 or -1. */
+/* A line for the top, and the number of those before it: 0 or -1. */
 int	milter_header_top(struct milter_header *, unsigned, const char *);
 /* Make room for more text behind h->len: 0 or -1. */
 int	milter_header_room(struct milter_header *, size_t more);

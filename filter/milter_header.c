@@ -173,7 +173,7 @@ milter_header_parse(struct milter_header *h, bool crlf, bool whole)
 	h->cut = false;
 	if ((found = find_end(h, crlf, whole)) != 1)
 		return found;
-	/* Whoever reads the message is to see the end where filters did. */
+	/* Every reader of the message must see the end where filters did. */
 	h->edited = h->cut;
 	h->len = h->end;
 	if (!clean(h, crlf)) {

@@ -237,8 +237,8 @@ at_fault(struct connection *c, struct milter *m, const char *fault)
 }
 
 /*
- * What is said at connect or HELO is about the client.  MILTER_IDLE: then there
- * is no message that could be thrown away.
+ * What is said at connect or HELO is about the client.  MILTER_IDLE: at that
+ * time there is nothing that could be thrown away.
  */
 struct session_verdict
 milter_judge(struct connection *c, struct milter *m,

@@ -262,9 +262,9 @@ no_answer(const struct connection *c)
 }
 
 /*
- * The question got no answer.  Being stopped is not a failure of the server:
- * nothing is to be let past it for that.  Nor are the others of a transaction
- * when one of them had to wait in vain: they come again and are asked about.
+ * The question got no answer.  Being stopped is not a failure of the server, so
+ * policy-fail = accept does not apply.  Nor does it to the other recipients of
+ * a transaction in which one timed out: they come again and are asked about.
  */
 static struct session_verdict
 unanswered(const struct connection *c, const struct server *s, int error)

@@ -559,7 +559,7 @@ test_fault(struct test *test, const char *what)
 		warnx("recipients: %s: %u: %s", test->path, test->line, what);
 }
 
-/* It has no need of a list, but it is no mistake there. */
+/* It need not be in a list, but it may be. */
 static bool
 is_postmaster(const char *s, size_t len)
 {

@@ -2,8 +2,8 @@
 /*
  * fresh.c - have the files changed since they were read?
  *
- * Whoever starts a process for each connection reads everything anew each time.
- * The listener looks whether there is anything new to read.
+ * A process for each connection reads everything anew.  The listener reads only
+ * what has changed.
  */
 #include <sys/types.h>
 #include <sys/auxv.h>
@@ -105,8 +105,8 @@ fresh_look(const struct settings *set)
 }
 
 /*
- * smtpd-tls does not know where smtpd is, of which it was made: that leaves
- * its path in the environment, with the number of the process.
+ * smtpd-tls does not know the path of the smtpd that it was before: that one
+ * leaves it in the environment, with the number of the process.
  */
 const char *
 fresh_self(void)

@@ -4,9 +4,9 @@
  *
  * It is made by fork(2) and exec(2), so it has another layout in memory than
  * the listener and its sessions, and nothing of theirs.  It reads the settings
- * and the keys, says whether they will do, and then signs for whoever has a
- * channel.  A session gets one when it asks for it over its place, once; with
- * that it may have as many signatures as a handshake takes, and no more.
+ * and the keys, reports whether they are good, and then signs for each process
+ * that has a channel.  A session gets one, once, when it asks for it over its
+ * place, and may have as many signatures over it as a handshake takes.
  *
  * When keys have changed another one is started, and the old one ends after
  * the last session that has a channel to it.

@@ -3,9 +3,9 @@
  * passwords.c - who is asked about users, where smtpd listens itself: the
  * process with the keys.
  *
- * A process is forked there for each password, so that a slow hash delays no
- * signature, and the number of those that are reckoned at once has a bound;
- * whoever waits too long for a turn is told 454.
+ * A process is forked there for each password, so that a slow hash does not
+ * delay a signature.  The number of hashes that are computed at once is
+ * bounded; a client that waits too long for its turn is told 454.
  */
 #define _GNU_SOURCE	/* memfd_create() */
 

@@ -145,7 +145,7 @@ label(const char *p, struct address *a)
 	return p;
 }
 
-/* The dot that ends a name in the DNS is no part of RFC 5321's. */
+/* The dot that ends a name in the DNS does not belong to RFC 5321's. */
 static const char *
 domain(const char *p, struct address *a)
 {

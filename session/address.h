@@ -31,8 +31,8 @@ const char *address_helo(const char *);
 /*
  * "<" [source route] mailbox ">", the route dropped (RFC 5321 section 4.1.2),
  * up to the end of the line or a blank.  The empty path and <postmaster> match
- * as well: the caller says what it takes.  If it is NULL and there is no fault,
- * the brackets are wrong, or there is no address at all.
+ * as well: the caller says what it takes.  NULL without a fault: the brackets
+ * are wrong, or the address is missing.
  */
 const char *address_path(const char *, struct address *);
 /* A mailbox to the letter, up to the end of the line (AUTH=). */

@@ -300,8 +300,8 @@ parse_chunk(struct session *s, char *arg, uint64_t *size)
 }
 
 /*
- * chunk_refusal is what may_run() had against it.  When it can't be known
- * how much follows, there is no way to go on but to end the session.
+ * chunk_refusal is the reply if may_run() refused it.  When the size of what
+ * follows is unknown, the only way on is to end the session.
  */
 static enum reply
 cmd_bdat(struct session *s, char *arg)
@@ -661,10 +661,10 @@ replace_tabs(char *line, const struct verb *v)
 }
 
 /*
- * White space at the end is to be tolerated (RFC 5321 section 4.1.1) in any
- * case.  Parsing cuts the line up: its beginning is kept for a log, but not
- * that of AUTH, nor of what is not known, as it may be the password after a
- * refused AUTH.
+ * White space at the end is tolerated in any case (RFC 5321 section 4.1.1).
+ * Parsing cuts the line up: its beginning is kept for a log, but not that of
+ * AUTH, nor of an unknown command, which may be the password after a refused
+ * AUTH.
  */
 void
 command_line(struct session *s, char *line)

@@ -22,7 +22,7 @@ enum data_state {
 	D_END		/* the final CRLF was seen */
 };
 
-#define COLUMN_MISS	255	/* this line is no Received field */
+#define COLUMN_MISS	255	/* this line isn't a Received field */
 
 /*
  * Trace fields are counted to break mail loops (RFC 5321 section 6.3); nothing
@@ -198,9 +198,9 @@ skip_lines(struct session *s, const char *p, size_t n, size_t *i, size_t *from)
 }
 
 /*
- * The same where it is not: how many octets stay as they are.  Bare LFs do so
- * in LF form, and then it's only CR and NUL that have to be found.  The search
- * for NUL ends with the first: a message of them must not take its square.
+ * The same where it is not: how many octets stay as they are.  In LF form bare
+ * LFs do, and only CR and NUL have to be found.  The search for NUL ends with
+ * the first one, or a message of NULs would take quadratic time.
  */
 static size_t
 text_length(struct session *s, const char *p, size_t n)
@@ -372,8 +372,8 @@ chunk_input(struct session *s, const char *p, size_t n)
 }
 
 /*
- * One reply or refusal for the recipient whose turn it is.  A message that
- * there is no hook for is nobody's.
+ * One reply or refusal for the recipient whose turn it is.  Without a hook
+ * nobody takes the message, and the verdict stays undecided: 451.
  */
 static void
 report(struct session *s)
@@ -388,9 +388,9 @@ report(struct session *s)
 
 /*
  * The end of a message: one reply in SMTP, one a recipient in LMTP (RFC 2033
- * section 4.2), where each leaves before the hook is asked for the next, which
- * may take its time: whoever was told of a delivery does not repeat it.  Called
- * again when there is room, and after each verdict.
+ * section 4.2).  There each leaves before the hook is asked for the next, which
+ * may take its time: a client that was told of a delivery does not repeat it.
+ * Called again when there is room, and after each verdict.
  */
 void
 data_finish(struct session *s)

@@ -356,7 +356,7 @@ static const struct parameter parameters[] = {
 
 #define NPARAMETERS	(sizeof(parameters) / sizeof(parameters[0]))
 
-/* AUTH= is of use after AUTH most of all, when there is no more AUTH. */
+/* AUTH= is most useful after AUTH, when AUTH itself is no longer offered. */
 static bool
 takes(struct session *s, unsigned extension)
 {
@@ -372,7 +372,7 @@ is_value(char c, bool strict)
 	return c > ' ' && c <= '~' && (c != '=' || !strict);
 }
 
-/* Past one blank, or where that is no matter past all there are. */
+/* Past one blank, or unless strict past all of them. */
 static char *
 next_word(char *p, bool strict)
 {

@@ -381,7 +381,7 @@ copy_subject(char *to, size_t size, const gnutls_datum_t *from)
 	return i == from->size && n > 0 ? 0 : -1;
 }
 
-/* Empty if there is none, or more than one, or if it is no string. */
+/* Empty if there is none, or more than one, or if it isn't a string. */
 static void
 get_name(struct tls_client *c, gnutls_x509_crt_t crt)
 {

@@ -3,9 +3,8 @@
  * fingerprints.c - certificates of clients that are known one by one.
  *
  * tls-client-fingerprints has lines of SHA-256 in hexadecimal, as openssl(1)
- * and certtool(1) print it, with colons or without, and the name of who that
- * is.  The key is the proof; who issued the certificate, for what and until
- * when does not matter.
+ * and certtool(1) print it, with or without colons, and the client's name.  The
+ * key is the proof; the certificate's issuer, purpose and dates do not matter.
  */
 #include <err.h>
 #include <stdlib.h>
@@ -35,7 +34,7 @@ hex(char c)
 	return (int)(at - digits) - (at - digits > 15 ? 6 : 0);
 }
 
-/* False: this is no such line. */
+/* False: this isn't such a line. */
 static bool
 parse(const char *p, const char *end, struct line *line)
 {

@@ -513,8 +513,8 @@ reap(void)
 }
 
 /*
- * In the child: keep the client, the log, and the place.  The log of syslog(3)
- * has a descriptor whose number we don't know.
+ * In the child: keep the client, the place, and standard error.  The log opens
+ * its socket to syslog anew.
  */
 static void
 become_session(struct connection *c, int client, int place,

@@ -313,7 +313,7 @@ void	log_dialogue(char direction, const char *line, size_t len);
 const char *log_number(char *buf, size_t, uint64_t);
 bool	log_is_debug(void);
 enum log_target log_where(void);	/* never LOGTO_AUTO */
-/* Close what syslog(3) has open, before log_open() once more. */
+/* Close the socket to syslog, if any, before log_open() once more. */
 void	log_leave(void);
 
 /* deliver.c: a message on its way to the spool or to the program. */

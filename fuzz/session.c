@@ -354,7 +354,8 @@ drain(struct run *r)
 			session_answer(&r->session, &r->answer);
 		} else if (session_want(&r->session) == SESSION_TLS)
 			session_tls(&r->session);
-		else if (session_want(&r->session) != SESSION_FLUSH)
+		else if (session_want(&r->session) != SESSION_FLUSH &&
+		    session_output(&r->session, &p) == 0)
 			return;
 	}
 }

@@ -148,7 +148,7 @@ FUZZ_PACKAGES = \
 WARNINGS = -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wsign-compare -Wshadow -Wcast-qual -Wformat=2 \
 	-Wwrite-strings -Wvla -Wconversion -Wsign-conversion -Werror
-HARDEN	= -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
+HARDEN	= -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
 	-fstack-clash-protection -fcf-protection
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
@@ -168,7 +168,7 @@ LOADER	:= $(shell $(CC) -\#\#\# -x c /dev/null 2>&1 | sed -n \
 BASE	= -std=gnu11 $(WARNINGS) $(BSD_CFLAGS) $(TLS_CFLAGS) -MMD -MP \
 	-DSMTPD_VERSION='"$(VERSION)"' -DMODULE_DIR='"$(MODDIR)"' -DLOADER='"$(LOADER)"' -I.
 LINK	= -Wl,-z,relro,-z,now -Wl,-O1 -Wl,--as-needed
-COMPILE	= $(CC) $(BASE) $(HARDEN) $(CFLAGS) $(CPPFLAGS)
+COMPILE	= $(CC) $(BASE) $(CFLAGS) $(CPPFLAGS) $(HARDEN)
 COMPILE_ASAN = $(CC) $(BASE) $(SANITIZE) $(CPPFLAGS)
 
 objects = $(patsubst %.c,$(1)/%.o,$(2))

@@ -236,7 +236,7 @@ build/asan/libsession.a: $(call objects,build/asan,$(ENGINE))
 # The library's, for others' programs and shared objects.
 build/lib/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARNINGS) -MMD -MP $(HARDEN) $(CFLAGS) $(CPPFLAGS) \
+	$(CC) -std=gnu11 $(WARNINGS) -MMD -MP $(CFLAGS) $(CPPFLAGS) $(HARDEN) \
 	    -fPIC -c -o $@ $<
 
 build/%.o: %.c Makefile | have-bsd

@@ -559,9 +559,10 @@ long() {
 	((status != 0))
 	[[ $output == *'/nonexistent: No such file'* ]]
 	users >"$USERS"
+	chmod 600 "$USERS"
 	run "$SMTPD" -t -o spool="$SPOOL" -o auth-file="$USERS" \
 	    -o auth-cleartext=yes
-	((status == 0))
+	((status == 0)) || fail "$output"
 }
 
 @test "after AUTH no password is left in memory, plain or base64" {

@@ -98,7 +98,7 @@ named() {
 }
 
 @test "a large message is whole" {
-	program <<<'sed 1,3d | cksum >"$WORK/sum"'
+	program <<<'sed "1,/^\$/d" | cksum >"$WORK/sum"'
 	smtp -o exec="$PROGRAM" < <(to rcpt@mx.test | sed '/^DATA/q'
 	    seq 300000; echo .; echo QUIT)
 	replies 220 250 250 250 354 250 221
@@ -694,7 +694,7 @@ many() {
 }
 
 @test "no space for the second recipient's copy: 452" {
-	failing write:ENOSPC:4
+	failing write:ENOSPC:3
 	program <<<'echo "$RECIPIENT" >>"$WORK/ran"'
 	smtp -o exec="$PROGRAM {recipient}" < <(to a@mx.test b@mx.test)
 	replies 220 250 250 250 250 354 452 221

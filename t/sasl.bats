@@ -21,12 +21,15 @@ scram() {
 	    --iteration-count=4096 --password="$2")"
 }
 
-# submission TLS: a server of the port of that kind, with users.
+ALL='SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN'
+
+# submission TLS [ARGUMENT ...]: a server of the port of that kind, with users.
 submission() {
 	certs
 	[[ -e $USERS ]] || scram jörg "$PASSWORD" >"$USERS"
 	serve -o spool="$SPOOL" -o auth=require -o auth-file="$USERS" \
-	    -o tls="$1" -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key"
+	    -o tls="$1" -o tls-cert="$CERTS/ec.pem" \
+	    -o tls-key="$CERTS/ec.key" "${@:2}"
 	cat >"$BATS_TEST_TMPDIR/message" <<-'END'
 	From: a@mx.test
 	Subject: hello
@@ -80,7 +83,7 @@ msmtp_with() {
 }
 
 @test "msmtp: a wrong password" {
-	submission offer
+	submission offer -o "auth-mechanisms=$ALL"
 	PASSWORD=other
 	run msmtp_with scram-sha-256 --tls-starttls=on
 	((status == 77))
@@ -99,7 +102,7 @@ gsasl_with() {
 }
 
 @test "gsasl: SCRAM-SHA-256-PLUS, bound to the TLS channel" {
-	submission offer
+	submission offer -o "auth-mechanisms=$ALL"
 	run gsasl_with SCRAM-SHA-256-PLUS
 	[[ $output == *'235 2.7.0'* ]]
 	logged 'status=ok mechanism=SCRAM-SHA-256-PLUS user="jörg"'
@@ -117,8 +120,8 @@ gsasl_with() {
 @test "gsasl: every mechanism that it shares with us" {
 	local mechanism
 
-	submission offer
-	for mechanism in SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN; do
+	submission offer -o "auth-mechanisms=$ALL"
+	for mechanism in $ALL; do
 		run gsasl_with $mechanism
 		[[ $output == *'235 2.7.0'* ]] ||
 			fail "$mechanism" || return
@@ -129,7 +132,7 @@ gsasl_with() {
 @test "gsasl: a wrong password" {
 	local mechanism
 
-	submission offer
+	submission offer -o "auth-mechanisms=$ALL"
 	PASSWORD=other
 	for mechanism in SCRAM-SHA-256-PLUS SCRAM-SHA-256; do
 		run gsasl_with $mechanism
@@ -178,8 +181,9 @@ gsasl_with() {
 @test "smtplib: login, and EXTERNAL by hand with a certificate" {
 	certs
 	scram joe secret >"$USERS"
+	echo 'client.test:*' >>"$USERS"
 	serve -o spool="$SPOOL" -o auth=require -o auth-file="$USERS" \
-	    -o tls=require -o tls-cert="$CERTS/rsa.pem" \
+	    -o auth-mechanisms='EXTERNAL PLAIN' -o tls=require -o tls-cert="$CERTS/rsa.pem" \
 	    -o tls-key="$CERTS/rsa.key" -o tls-client-ca="$CERTS/ca.pem"
 	"$PYTHON" - "$PORT" "$CERTS" <<-'END'
 	import smtplib, ssl, sys

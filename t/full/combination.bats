@@ -238,7 +238,7 @@ to=x@mx.test addr=$CLIENT"
 	    250 250 '250 2.0.0 for d@mx.test' 221; } | client
 	closed
 	body "$OUT/message.b@mx.test" 'Subject: hello\n\nhello\n'
-	body "$OUT/message.d@mx.test" xyz
+	body "$OUT/message.d@mx.test" '\nxyz'
 	grep -qx SENDER= "$OUT/env.d@mx.test"
 	grep -qx AUTH_USER=alice "$OUT/env.d@mx.test"
 	logged 'messages=2 accepted=2'
@@ -328,15 +328,16 @@ SWALLOWED='MAIL FROM:<x@x.test>\r\n'		# 22
 		client
 	closed
 	body "$OUT/message.b@mx.test" 'Subject: hello\n\nhell\n'
-	logged "status=refused recipients=2 from=a@client.test to=b@mx.test \
-user=alice addr=$CLIENT why=\"Message too big\""
+	logged "status=refused recipients=2 from=a@client.test \
+to=b@mx.test,c@mx.test user=alice addr=$CLIENT number=1 \
+why=\"Message too big\""
 	logged 'messages=2 accepted=1'
 	only_the_client
 }
 
 @test "bare line ends refuse the message, and no smuggled one is run" {
 	program
-	behind_haproxy require
+	behind_haproxy require -o stray-newline=refuse
 	{ starttls; inside "$EHLO$AUTH$MAIL$TO_B${TO_C}BDAT 32 LAST\r\n$(
 	    )hello\n.\r\n${SWALLOWED}xNOOP\r\nQUIT\r\n" \
 	    250 235 250 250 250 '550 5.6.0' '550 5.6.0' 250 221; } | client

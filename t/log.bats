@@ -8,10 +8,11 @@ load deliver
 recipients_refused() {
 	local i
 
+	echo rcpt@mx.test >"$BATS_TEST_TMPDIR/list"
 	echo 'EHLO c.test'
 	echo 'MAIL FROM:<a@b.test>'
 	for ((i = 0; i < $1; i++)); do
-		echo "RCPT TO:<$i@else where>"
+		echo "RCPT TO:<$i@elsewhere.test>"
 	done
 	echo QUIT
 }
@@ -61,7 +62,8 @@ helo() {
 }
 
 @test "a session has 1000 lines, the rest is counted" {
-	smtp -o max-errors=0 -o max-junk=0 -o spool="$SPOOL" \
+	smtp -o max-errors=0 -o max-junk=0 -o max-recipients=2000 \
+	    -o spool="$SPOOL" -o recipients="$BATS_TEST_TMPDIR/list" \
 	    < <(recipients_refused 1500)
 	(($(grep -c event=recipient "$LOG") < 1000)) ||
 		fail "$(wc -l <"$LOG") lines"
@@ -72,7 +74,8 @@ helo() {
 }
 
 @test "a session of 1000 lines or fewer has no line about it" {
-	smtp -o max-errors=0 -o max-junk=0 -o spool="$SPOOL" \
+	smtp -o max-errors=0 -o max-junk=0 -o max-recipients=2000 \
+	    -o spool="$SPOOL" -o recipients="$BATS_TEST_TMPDIR/list" \
 	    < <(recipients_refused 999)
 	(($(grep -c event=recipient "$LOG") == 999))
 	not_logged event=suppressed
@@ -87,7 +90,8 @@ helo() {
 		echo QUIT
 	} >"$BATS_TEST_TMPDIR/dialogue"
 	echo 'joe:x' >"$BATS_TEST_TMPDIR/users"
-	smtp -o max-errors=0 -o max-junk=0 -o spool="$SPOOL" \
+	smtp -o max-errors=0 -o max-junk=0 -o max-recipients=2000 \
+	    -o spool="$SPOOL" -o recipients="$BATS_TEST_TMPDIR/list" \
 	    -o auth-file="$BATS_TEST_TMPDIR/users" -o auth-cleartext=yes \
 	    <"$BATS_TEST_TMPDIR/dialogue"
 	logged event=suppressed
@@ -113,7 +117,7 @@ journal() {
 	grep -qx '<6>id=[0-9a-f]* event=message status=accepted .*' "$LOG"
 	journal
 	grep -qx '<3>id=[0-9a-f]* event=error what="neither spool .*' "$LOG"
-	grep -qx '<5>id=[0-9a-f]* event=recipient status=refused .*' "$LOG"
+	grep -qx '<5>id=[0-9a-f]* event=recipient status=deferred .*' "$LOG"
 	[[ -z $(grep -v '^<[3-6]>id=' "$LOG") ]] || fail "$(cat "$LOG")"
 	journal -o spool="$SPOOL" -o log-level=debug
 	grep -qx '<7>id=[0-9a-f]* event=command line="EHLO client.test"' "$LOG"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: ISC
 # Mail libraries of other languages, as their users call them: with AUTH, and
 # with whatever line ends they have.
 

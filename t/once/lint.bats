@@ -44,33 +44,14 @@ load ../lib
 	make -s install DESTDIR="$dest" PREFIX=/usr
 	"$dest/usr/sbin/smtpd" -V
 	[[ -x $dest/usr/lib/smtpd/smtpd-tls ]]
-	[[ -f $dest/usr/include/session.h ]]
+	[[ -f $dest/usr/include/smtpd/session.h ]]
 	[[ -f $dest/usr/share/man/man8/smtpd.8 ]]
 	[[ -f $dest/usr/lib/systemd/system/smtpd.socket ]]
-	PKG_CONFIG_PATH=$dest/usr/lib/pkgconfig pkg-config --exists session
+	PKG_CONFIG_PATH=$dest/usr/lib/pkgconfig pkg-config --exists smtpd-session
 	make -s uninstall DESTDIR="$dest" PREFIX=/usr
 	# What the administrator may have changed stays.
 	rm -r "$dest/etc"
 	[[ -z $(find "$dest" -type f) ]] || fail "$(find "$dest" -type f)"
-}
-
-@test "the engine is a library on its own" {
-	cd "$ROOT"
-	printf '%s\n' '#include <session.h>' 'static struct session s;' \
-	    'int main(void)' '{' \
-	    'static const struct session_config c = { .hostname = "x" };' \
-	    'static const struct session_hooks h;' \
-	    'session_init(&s, &c, &h, 0);' \
-	    'return (session_want(&s) != SESSION_INPUT);' '}' \
-	    >"$BATS_TEST_TMPDIR/e.c"
-	cc -I. -o "$BATS_TEST_TMPDIR/e" "$BATS_TEST_TMPDIR/e.c" libsession.a
-	"$BATS_TEST_TMPDIR/e"
-	# Nothing of the system: no descriptor, clock, memory or environment.
-	run nm -u libsession.a
-	output=$(grep ' U ' <<<"$output" | grep -v -e session_ -e _parse \
-	    -e ' mem[a-z]*$' -e ' str[a-z]*$' -e printf -e _chk -e reply_) || :
-	! grep -E ' (read|write|open|malloc|free|time|getenv|poll)$' \
-	    <<<"$output"
 }
 
 @test "the version is the same wherever it stands" {

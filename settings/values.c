@@ -199,7 +199,9 @@ read_place(struct server *s, const char *place)
 	}
 	s->kind = SERVER_INET;
 	s->host = host;
-	return error == NULL && (peer_is_address(host) ||
+	/* A zone could not be connected to. */
+	return error == NULL && ((peer_is_address(host) &&
+	    strchr(host, '%') == NULL) ||
 	    strcasecmp(host, "localhost") == 0) ? 0 : -1;
 }
 

@@ -216,9 +216,9 @@ check_all(const struct settings *set)
 {
 	int bad = 0;
 
-	become_owner(set);
 	if (handover_at_start(set, true))
 		handover_now();
+	become_owner(set);
 	if (set->spool == NULL && set->exec == NULL) {
 		warnx("neither spool nor exec is set: there is nowhere to put "
 		    "a message");

@@ -592,6 +592,8 @@ unsafe() {
 	smtp -o spool="$SPOOL" < <(to rcpt@mx.test | sed '/^DATA/q'; echo QUIT)
 	replies 220 250 250 250 451 221
 	logged "$1"
+	# To root the owner of the spool is the user of the service.
+	((EUID != 0)) || [[ $1 != belongs* ]] || return 0
 	run -78 "$SMTPD" -t -o hostname=mx.test -o spool="$SPOOL"
 	[[ $output == *"$1"* ]]
 }

@@ -62,5 +62,6 @@ own() {
 
 # checked [OPTION ...]: what -t says.
 checked() {
+	mkdir -p "$SPOOL"
 	run "$SMTPD" -t -o hostname=mx.test -o spool="$SPOOL" "$@"
 }

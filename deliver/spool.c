@@ -248,14 +248,25 @@ open_spool(void)
 	return 0;
 }
 
+/* Is every directory there?  The sandbox has no rule for one that is not. */
+static bool
+is_complete(const char *path)
+{
+	struct stat st;
+	char part[PATH_MAX];
+	size_t i;
+
+	for (i = 0; i < PARTS; i++)
+		if (snprintf(part, sizeof(part), "%s/%s", path, parts[i]) >=
+		    (int)sizeof(part) || stat(part, &st) == -1)
+			return false;
+	return true;
+}
+
 void
 spool_make(const char *path)
 {
-	struct stat st;
-	char cur[PATH_MAX];
-
-	if (snprintf(cur, sizeof(cur), "%s/cur", path) >= (int)sizeof(cur) ||
-	    stat(cur, &st) == 0)
+	if (is_complete(path))
 		return;
 	spool.path = path;
 	if (open_dir() == 0)

@@ -5,6 +5,9 @@
  * Values stay where they were read, in one static store: a start with a
  * settings file costs an open, a read and a close, and no malloc.
  */
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <ctype.h>
 #include <stdalign.h>
 #include <stdio.h>
@@ -18,6 +21,7 @@
 
 #define STORE_SIZE	262144	/* untouched pages are free */
 #define BLANK		" \t"
+#define UNIX_PATH_SIZE	sizeof(((struct sockaddr_un *)0)->sun_path)
 
 static struct store {
 	size_t		 used;
@@ -213,11 +217,11 @@ read_server(struct server *s, char *value, bool programs)
 		return read_program(s, value + 5);
 	if (strncmp(value, "inet:", 5) == 0)
 		return read_place(s, value + 5);
-	if (strncmp(value, "unix:", 5) != 0 || value[5] == '\0')
+	if (strncmp(value, "unix:", 5) != 0)
 		return -1;
 	s->kind = SERVER_UNIX;
 	s->path = value + 5;
-	return 0;
+	return *s->path != '\0' && strlen(s->path) < UNIX_PATH_SIZE ? 0 : -1;
 }
 
 static int

@@ -281,6 +281,7 @@ resumed() {
 		: >"$LOG"
 	done
 	rm "$TICKETS"
+	implicit "${EC[@]}" -o tls-ticket-key="$TICKETS"
 	quick
 	logged "tls-ticket-key: $TICKETS: No such file or directory"
 }

@@ -6,7 +6,7 @@ load ../lib
 setup_file() {
 	make -s -C "$ROOT" deb >"$BATS_FILE_TMPDIR/log" 2>&1 ||
 		{ tail -n 40 "$BATS_FILE_TMPDIR/log" >&2; return 1; }
-	cp "$ROOT"/build/deb/stdin-smtpd* "$BATS_FILE_TMPDIR"
+	cp "$ROOT"/build/deb/*_*.* "$BATS_FILE_TMPDIR"
 }
 
 guest() {

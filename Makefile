@@ -19,6 +19,7 @@ MAIL	= mail
 
 CC	= gcc
 CFLAGS	= -O2 -g
+CORES	= $(shell nproc)
 
 # Sources.  smtpd becomes smtpd-tls when a session needs TLS or passwords; see
 # handover.c.  The engine is also a library.
@@ -294,13 +295,13 @@ STAGES	= check='smtpd:t/*.bats' \
 
 check:
 	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory -s all asan tools
+	@$(MAKE) --no-print-directory -s -j$(CORES) all asan tools
 	@t/run $(STAGES)
 
 check-full:
 	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) \
 	    $(FULL_PACKAGES)
-	@$(MAKE) --no-print-directory -s all asan tools
+	@$(MAKE) --no-print-directory -s -j$(CORES) all asan tools
 	@t/run $(STAGES) full='smtpd:t/full/*.bats'
 
 bench:

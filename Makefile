@@ -96,6 +96,7 @@ TEST_PACKAGES = \
 FULL_PACKAGES = \
 	clamav-daemon \
 	clamav-milter \
+	crun \
 	dbconfig-no-thanks \
 	debhelper \
 	dovecot-core \
@@ -123,6 +124,7 @@ FULL_PACKAGES = \
 	opendkim \
 	opendkim-tools \
 	opendmarc \
+	podman \
 	postfix-policyd-spf-python \
 	postgresql \
 	postgrey \
@@ -132,6 +134,7 @@ FULL_PACKAGES = \
 	python3-django \
 	python3-pika \
 	python3-systemd \
+	python3-yaml \
 	rabbitmq-server \
 	rspamd \
 	ruby \

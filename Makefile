@@ -121,6 +121,7 @@ FULL_PACKAGES = \
 	lintian \
 	maildrop \
 	mutt \
+	neomutt \
 	opendkim \
 	opendkim-tools \
 	opendmarc \
@@ -139,6 +140,7 @@ FULL_PACKAGES = \
 	rspamd \
 	ruby \
 	runit \
+	s-nail \
 	s6 \
 	spamass-milter \
 	spamassassin \

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 # Programs that people send mail with, over loopback.
+load auth
 load lib
 
 setup() {
@@ -129,4 +130,54 @@ source_messages() {
 
 @test "smtp-source: 400 messages in 20 connections" {
 	source_messages 400 -d
+}
+
+# What Thunderbird says, with a password that was mistyped at first.
+@test "Thunderbird's sequence: a mistyped password is one failure" {
+	certs
+	USERS=$BATS_TEST_TMPDIR/users
+	echo "me:$(mkpasswd -m sha512crypt -R 1000 secret)" >"$USERS"
+	serve -o spool="$SPOOL" -o tls=require -o tls-cert="$CERTS/ec.pem" \
+	    -o tls-key="$CERTS/ec.key" -o auth=require \
+	    -o auth-file="$USERS" -o max-auth-failures=2
+	talk -ca "$CERTS/ca.pem" -sni mx.test <<-END
+		< 220
+		> EHLO [127.0.0.1]
+		< 250 STARTTLS
+		> STARTTLS
+		< 220
+		tls
+		> EHLO [127.0.0.1]
+		< 250 AUTH PLAIN LOGIN
+		> AUTH PLAIN $(plain me sceret)
+		< 535
+		> AUTH LOGIN
+		< 334 VXNlcm5hbWU6
+		> $(b64 me)
+		< 334 UGFzc3dvcmQ6
+		> $(b64 sceret)
+		< 535
+		> AUTH PLAIN $(plain me secret)
+		< 235
+		> MAIL FROM:<a@client.test> BODY=8BITMIME SIZE=$(($(wc -c <"$MAIL") + 10))
+		< 250
+		> RCPT TO:<b@mx.test>
+		< 250
+		> DATA
+		< 354
+		$(sed 's/^\./../; s/^/> /' "$MAIL")
+		> .
+		< 250
+		> QUIT
+		< 221
+		eof
+	END
+	messages 1
+	whole
+	envelope a@client.test b@mx.test
+	[[ $(message) == *$'\n'"Received: from [127.0.0.1] ("*ESMTPSA* ]] ||
+		fail "$(message)"
+	[[ $(grep -c status=failed "$LOG") == 1 ]] || fail 'failures'
+	logged 'event=auth status=repeated mechanism=LOGIN user=me'
+	logged 'event=auth status=ok mechanism=PLAIN user=me'
 }

@@ -204,23 +204,91 @@ LISTENS='listens() {
 	EOF
 }
 
-@test "Accept=no: a key that only root can read, and its renewal" {
+# As certbot lays it out; renew NUMBER CERTIFICATE: the next one.
+CERTBOT='
+certbot=/etc/letsencrypt
+install -d -m 755 $certbot $certbot/renewal-hooks/deploy
+install -d -m 700 $certbot/live $certbot/archive
+install -d -m 755 $certbot/{live,archive}/mx.example.org
+renew() {
+	local what
+
+	cat "$CERTS/$2.pem" "$CERTS/ca.pem" \
+	    >$certbot/archive/mx.example.org/fullchain$1.pem
+	install -m 600 "$CERTS/$2.key" \
+	    $certbot/archive/mx.example.org/privkey$1.pem
+	for what in fullchain privkey; do
+		ln -sf ../../archive/mx.example.org/$what$1.pem \
+		    $certbot/live/mx.example.org/$what.pem
+	done
+}
+# It offers this one.
+offers() {
+	openssl s_client -starttls smtp -connect 127.0.0.1:25 </dev/null 2>&1 |
+	    openssl x509 -pubkey -noout |
+	    cmp - <(openssl pkey -in "$CERTS/$1.key" -pubout)
+}
+# The blocks of the page about it.
+page() {
+	awk -v "number=$1" "/^#/ { on = /by certbot/ }
+	    on && /^    / { if (!in_block++) n++
+	    if (n == number) print substr(\$0, 5); next }
+	    !/^$/ { in_block = 0 }" "$PAGE" | grep ""
+}
+'
+
+@test "certbot: the hook gives smtpd what only root can read, and no more" {
 	guest <<-EOF
+		PAGE=$ROOT/docs/supervisors.md
+		$CERTBOT
+		renew 1 ec
+		cd $ROOT/examples
+		sed -n '/^# and in/q; s/^#\t//p' certbot-deploy-hook >/root/commands
+		. /root/commands
+		[[ \$(stat -c %U:%G:%a /etc/smtpd/mx.example.org.pem) == root:smtpd:640 ]]
+		sed -n 's/^# and in smtpd.conf: *//p' certbot-deploy-hook \
+		    >>/etc/smtpd/smtpd.conf
+		runuser -u smtpd -- smtpd -t -f /etc/smtpd/smtpd.conf
+		systemctl start smtpd.socket
+		offers ec
+		renew 2 rsa
+		offers ec
+		export RENEWED_LINEAGE=/etc/letsencrypt/live/mx.example.org
+		/etc/letsencrypt/renewal-hooks/deploy/smtpd
+		offers rsa
+		# Another certificate of the machine's is none of ours.
+		RENEWED_LINEAGE=/etc/letsencrypt/live/www.example.org \
+		    /etc/letsencrypt/renewal-hooks/deploy/smtpd
+		# A renewal that is not there leaves what is.
+		rm /etc/letsencrypt/archive/mx.example.org/fullchain2.pem
+		! /etc/letsencrypt/renewal-hooks/deploy/smtpd
+		offers rsa
+		[[ \$(ls /etc/smtpd | grep -c mx.example.org) == 1 ]]
+	EOF
+}
+
+@test "certbot: systemd hands the files over, for a connection or the listener" {
+	guest <<-EOF
+		PAGE=$ROOT/docs/supervisors.md
 		$LISTENS
-		sed -i '/^tls-key/d; s/^#tls-cert/tls-cert/' /etc/smtpd/smtpd.conf
-		install -m 600 "\$CERTS/ec.key" /etc/smtpd/key.pem
-		mkdir /etc/systemd/system/smtpd.service.d
-		printf '%s\n' '[Service]' 'LoadCredential=key.pem:/etc/smtpd/key.pem' \
-		    ExecStart= 'ExecStart=/usr/local/sbin/smtpd -f /etc/smtpd/smtpd.conf -o tls-key=%d/key.pem' \
-		    >/etc/systemd/system/smtpd.service.d/key.conf
+		$CERTBOT
+		renew 1 ec
+		for unit in smtpd smtpd@; do
+			mkdir /etc/systemd/system/\$unit.service.d
+			page 1 >/etc/systemd/system/\$unit.service.d/certbot.conf
+		done
+		systemctl daemon-reload
+		systemctl start smtpd.socket
+		offers ec
+		renew 2 rsa
+		offers rsa
+		systemctl stop smtpd.socket
 		listens smtpd
-		! client 127.0.0.1 25 starttls
-		journal -u smtpd | grep 'event=tls status=started'
-		install -m 600 "\$CERTS/rsa.key" /etc/smtpd/key.pem
-		install -m 644 "\$CERTS/rsa.pem" /etc/smtpd/cert.pem
-		systemctl try-restart smtpd.service
-		! client 127.0.0.1 25 starttls
-		((\$(journal -u smtpd | grep -c 'event=tls status=started') == 2))
+		offers rsa
+		renew 3 ec
+		page 2 >/etc/letsencrypt/renewal-hooks/deploy/smtpd
+		sh /etc/letsencrypt/renewal-hooks/deploy/smtpd
+		offers ec
 	EOF
 }
 

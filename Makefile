@@ -99,6 +99,7 @@ FULL_PACKAGES = \
 	crun \
 	dbconfig-no-thanks \
 	debhelper \
+	default-jdk-headless \
 	dovecot-core \
 	dovecot-imapd \
 	dovecot-lmtpd \
@@ -112,8 +113,11 @@ FULL_PACKAGES = \
 	libdb5.3 \
 	libgnutls-dane0 \
 	libidn12 \
+	libio-socket-ssl-perl \
+	libmail-java \
 	libnsl2 \
 	libpcre2-8-0 \
+	libpython3.11-testsuite \
 	librabbitmq-dev \
 	libselinux1 \
 	libtirpc3 \
@@ -125,6 +129,8 @@ FULL_PACKAGES = \
 	opendkim \
 	opendkim-tools \
 	opendmarc \
+	php-cli \
+	php-symfony-mailer \
 	podman \
 	postfix-policyd-spf-python \
 	postgresql \

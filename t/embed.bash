@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: ISC
 # What the tests of examples/embed share.
 
-# built: the C server, sanitized, against the engine's own files
+# built: the server
 built() {
+	compiled server "$BATS_FILE_TMPDIR/server"
+}
+
+# compiled example program: sanitized, against the engine's own files
+compiled() {
 	mkdir -p "$BATS_FILE_TMPDIR/include/smtpd"
 	cp "$ROOT/session.h" "$BATS_FILE_TMPDIR/include/smtpd"
 	gcc -std=gnu11 -O1 -g -fsanitize=address,undefined \
 	    -fno-sanitize-recover=all -Wall -Wextra -Wconversion -Werror \
-	    -I"$BATS_FILE_TMPDIR/include" -o "$BATS_FILE_TMPDIR/server" \
-	    "$ROOT/examples/embed/server.c" "$ROOT"/session.c \
+	    -I"$BATS_FILE_TMPDIR/include" -o "$2" \
+	    "$ROOT/examples/embed/$1.c" "$ROOT"/session.c \
 	    "$ROOT"/session/*.c $(pkg-config --cflags --libs gnutls)
 }
 

@@ -11,6 +11,32 @@ setup_file() {
 	    -out "$BATS_FILE_TMPDIR/cert" 2>/dev/null
 }
 
+@test "the smallest program is the manual's example, and works" {
+	local program=$BATS_TEST_TMPDIR/one
+
+	diff <(sed -n '/^#include/,$p' "$ROOT/examples/embed/one.c") \
+	    <(sed -n '/^\.Sh EXAMPLES/,$ { /^\.Bd/,/^\.Ed/ { /^\.[BE]d/!p } }' \
+	    "$ROOT/man/session.3")
+	compiled one "$program"
+	sed 's/$/\r/' <<-'END' |
+		EHLO client.test
+		MAIL FROM:<a@b>
+		RCPT TO:<c@d>
+		DATA
+		one
+		..two
+		.
+		MAIL FROM:<a@b>
+		RCPT TO:<c@d>
+		DATA
+		half
+	END
+	    "$program" "$BATS_TEST_TMPDIR/mail" >"$BATS_TEST_TMPDIR/out"
+	run cut -c 1-3 "$BATS_TEST_TMPDIR/out"
+	[[ ${lines[*]} == '220 250 250 250 250 250 354 250 250 250 354' ]] || fail
+	[[ $(<"$BATS_TEST_TMPDIR/mail") == $'one\n.two' ]]
+}
+
 @test "the event loop: many at once, octet by octet and pipelined" {
 	embedded "$BATS_FILE_TMPDIR/server" 0 "$SPOOL"
 	clients 100 200

@@ -41,10 +41,8 @@ bool
 engine_enter(struct session *s, bool hook, struct engine_question *q)
 {
 	undecided(&q->verdict);
-	if (!hook || engine_muted(s)) {
-		q->verdict.kind = SESSION_ACCEPT;
+	if (!hook || engine_muted(s))
 		return false;
-	}
 	q->early.kind = SESSION_LATER;
 	s->early = &q->early;
 	s->in_hook = true;
@@ -162,7 +160,7 @@ settle(struct session *s)
 {
 	enum session_closing how = s->closing;
 
-	if (!engine_muted(s) || s->state == SESSION_STATE_CLOSED)
+	if (!engine_muted(s))
 		return;
 	s->closing = SESSION_LAST_WORDS;
 	if (how == SESSION_SHUTDOWN)
@@ -522,13 +520,12 @@ line_octet(struct session *s, char c)
 static size_t
 line_input(struct session *s, const char *p, size_t n)
 {
-	enum session_state state = s->state;
 	size_t i = 0;
 
 	do {
 		s->more = i + 1 < n;
 		line_octet(s, p[i++]);
-	} while (i < n && s->line_len > 0 && s->state == state);
+	} while (i < n && s->line_len > 0);
 	/* Of half a line nobody knows what it will be. */
 	s->input_secret |= s->line_secret || s->line_len > 0;
 	s->line_secret = s->eating;
@@ -568,7 +565,6 @@ session_rewrite(struct session *s, char *p, size_t len)
 	if (s->in_hook)
 		return 0;
 	s->kept = p;
-	s->kept_end = p + len;
 	used = session_input(s, p, len);
 	s->kept = NULL;
 	return used;

@@ -374,7 +374,6 @@ struct session {
 	struct session_verdict *early;	/* for an answer before SESSION_LATER */
 	struct session_sasl *exchange;	/* the same, with a challenge */
 	char		*kept;		/* session_rewrite(): its buffer */
-	const char	*kept_end;
 	size_t		 kept_len;
 	size_t		 out_len, line_len;
 	char		 helo[SESSION_NAME_MAX + 1];

@@ -92,12 +92,11 @@ address_blanks(const char *p)
 	return p;
 }
 
-/* The first reason is kept: what comes after it is what it led to. */
+/* All that calls it returns at once: there is one fault at most. */
 static const char *
 wrong(struct address *a, const char *fault)
 {
-	if (a->fault == NULL)
-		a->fault = fault;
+	a->fault = fault;
 	return NULL;
 }
 
@@ -208,8 +207,8 @@ ipv6(const char *p)
 			p += 2;
 			if (*p == ']')
 				break;
-		} else if (groups > 0 && *p++ != ':')
-			return NULL;
+		} else if (groups > 0)
+			p++;
 		if ((tail = ipv4(p)) != NULL && *tail == ']') {
 			groups += 2;
 			p = tail;
@@ -279,8 +278,8 @@ quoted_character(const char *p, struct address *a)
 	unsigned n;
 
 	if (*p == '\\')
-		return p[1] >= ' ' && p[1] <= '~' ? 2 : 0;
-	if (*p >= ' ' && *p <= '~')
+		return address_is_printable(p[1]) ? 2 : 0;
+	if (address_is_printable(*p))
 		return *p != '"';
 	if ((n = address_utf8(p)) > 0)
 		a->utf8 = true;
@@ -305,7 +304,8 @@ static bool
 is_local(char c, const struct address *a)
 {
 	return is_atext(c) ||
-	    (!a->strict && c > ' ' && c <= '~' && strchr("<>@\"", c) == NULL);
+	    (!a->strict && address_is_printable(c) &&
+	    strchr(" <>@\"", c) == NULL);
 }
 
 /* Where dots are as good as other characters there are no empty atoms. */

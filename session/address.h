@@ -53,4 +53,11 @@ unsigned address_status(const char *);
 
 bool	address_is_alnum(char);
 
+/* From blank to tilde; here, since every octet that is said passes by. */
+static inline bool
+address_is_printable(char c)
+{
+	return (unsigned char)(c - ' ') <= '~' - ' ';
+}
+
 #endif

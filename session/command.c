@@ -638,12 +638,10 @@ unknown_answered(struct session *s, const struct session_verdict *v)
 static enum reply
 unknown(struct session *s, const char *line)
 {
-	if (s->hooks->unknown == NULL)
-		return R_UNKNOWN;
-	if (!engine_junk(s))
+	if (s->hooks->unknown != NULL && !engine_junk(s))
 		return R_TOO_MUCH_JUNK;
 	s->restart = false;
-	engine_ask(s, ASK_UNKNOWN, unknown, line);
+	engine_ask_or(s, SESSION_REFUSE, ASK_UNKNOWN, unknown, line);
 	return R_NONE;
 }
 
@@ -698,12 +696,13 @@ command_line(struct session *s, char *line)
 static void
 connect_answered(struct session *s, const struct session_verdict *v)
 {
-	struct session_verdict refusal = *v;
+	struct session_verdict refusal;
 
 	if (v->kind == SESSION_ACCEPT) {
 		reply_banner(s, v->text);
 		return;
 	}
+	refusal = *v;
 	if (v->kind != SESSION_REFUSE)
 		session_refuse(&refusal, 400, "4.3.0",
 		    reply_text(R_LOCAL_ERROR));

@@ -32,15 +32,18 @@ static void
 count_hops(struct session_transaction *tx, const char *p, size_t n)
 {
 	static const char name[] = "received:";
+	const char *end = p + n;
 
-	for (; n > 0 && !tx->header_over; p++, n--) {
+	for (; p < end && !tx->header_over; p++) {
+		if (tx->column == COLUMN_MISS &&
+		    (p = memchr(p, '\n', (size_t)(end - p))) == NULL)
+			return;
 		if (*p == '\n') {
 			tx->header_over = tx->column == 0;
 			tx->column = 0;
 		} else if (*p == '\r')
 			continue;
-		else if (tx->column < sizeof(name) - 1 &&
-		    (*p == name[tx->column] || (*p | 0x20) == name[tx->column]))
+		else if ((*p | 0x20) == name[tx->column])
 			tx->hops += ++tx->column == sizeof(name) - 1;
 		else
 			tx->column = COLUMN_MISS;
@@ -54,7 +57,7 @@ count_hops(struct session_transaction *tx, const char *p, size_t n)
 static void
 refuse(struct session_transaction *tx, enum reply why)
 {
-	if (tx->refusal != R_BARE && tx->refusal != R_NUL && (why != R_LOOP || tx->refusal == R_NONE))
+	if (tx->refusal != R_BARE && tx->refusal != R_NUL)
 		tx->refusal = (int)why;
 }
 
@@ -80,37 +83,49 @@ give_kept(struct session *s)
 	give(s, s->kept, n);
 }
 
-/* False: it is not of the caller's buffer. */
-static bool
+static void
 keep(struct session *s, const char *p, size_t n)
 {
-	if (p < s->kept + s->kept_len || p >= s->kept_end)
-		return false;
 	if (s->kept_len == 0)
 		s->kept += p - s->kept;
 	else
 		memmove(s->kept + s->kept_len, p, n);
 	s->kept_len += n;
-	return true;
 }
 
+/* False: nothing more of the message is passed on. */
+static bool
+passes(struct session *s, const char *p, size_t n)
+{
+	if (n == 0 || s->tx.refusal != R_NONE || engine_muted(s))
+		return false;
+	if (s->tx.header_over)
+		return true;
+	count_hops(&s->tx, p, n);
+	if (engine_over(s->tx.hops, s->config->max_hops))
+		refuse(&s->tx, R_LOOP);
+	return s->tx.refusal == R_NONE;
+}
+
+/* Octets of the caller's buffer. */
 static void
 emit(struct session *s, const char *p, size_t n)
 {
-	if (n == 0 || s->tx.refusal != R_NONE || engine_muted(s))
+	if (!passes(s, p, n))
 		return;
-	if (!s->tx.header_over) {
-		count_hops(&s->tx, p, n);
-		if (engine_over(s->tx.hops, s->config->max_hops)) {
-			refuse(&s->tx, R_LOOP);
-			return;
-		}
-	}
-	if (s->kept != NULL) {
-		if (keep(s, p, n))
-			return;
-		give_kept(s);
-	}
+	if (s->kept != NULL)
+		keep(s, p, n);
+	else
+		give(s, p, n);
+}
+
+/* Octets of our own. */
+static void
+insert(struct session *s, const char *p, size_t n)
+{
+	if (!passes(s, p, n))
+		return;
+	give_kept(s);
 	give(s, p, n);
 }
 
@@ -167,7 +182,7 @@ is_clean(const char *p, size_t n, bool after_cr)
 {
 	size_t i;
 
-	if (n == 0 || after_cr != (*p == '\n') || *p == '\0')
+	if (after_cr != (*p == '\n') || *p == '\0')
 		return false;
 	for (i = 1; n - i >= BLOCK; i += BLOCK)
 		if (is_bad(p + i - 1, BLOCK))
@@ -254,14 +269,14 @@ scan(struct session *s, const char *p, size_t n, bool dots)
 		before = state;
 		state = step(s, before, p[i], dots);
 		if ((before == D_CR || before == D_DOT_CR) && p[i] != '\n')
-			emit(s, " ", 1);
+			insert(s, " ", 1);
 		s->tx.size -= state == D_DOT;
 		if (!is_dropped(s, state, p[i]))
 			continue;
 		emit(s, p + from, i - from);
 		from = i + 1;
 		if (p[i] == '\n' && state != D_END)
-			emit(s, "\r\n", 2);
+			insert(s, "\r\n", 2);
 	}
 	emit(s, p + from, i - from);
 	give_kept(s);
@@ -329,11 +344,10 @@ chunk_end(struct session *s)
 	enum reply why = (enum reply)s->chunk_refusal;
 
 	s->state = SESSION_STATE_COMMAND;
-	if (why == R_NONE && s->tx.last && s->tx.data == D_CR &&
-	    s->tx.body != SESSION_BODY_BINARY) {
+	if (why == R_NONE && s->tx.last && s->tx.data == D_CR) {
 		if (s->config->refuse_stray)
 			refuse(&s->tx, R_BARE);
-		emit(s, " ", 1);
+		insert(s, " ", 1);
 	}
 	if ((why == R_NONE && s->tx.last) || s->tx.reported > 0) {
 		s->state = SESSION_STATE_END;
@@ -373,17 +387,18 @@ chunk_input(struct session *s, const char *p, size_t n)
 
 /*
  * One reply or refusal for the recipient whose turn it is.  Without a hook
- * nobody takes the message, and the verdict stays undecided: 451.
+ * nobody takes the message.
  */
 static void
 report(struct session *s)
 {
-	struct session_verdict v = { .kind = SESSION_UNDECIDED };
+	static const struct session_verdict none;
 
-	if (s->tx.refusal != R_NONE || s->hooks->end == NULL)
-		engine_decide(s, ASK_END, &v);
+	if (s->tx.refusal != R_NONE)
+		engine_decide(s, ASK_END, &none);
 	else
-		engine_ask(s, ASK_END, end, s->tx.size, s->tx.reported);
+		engine_ask_or(s, SESSION_UNDECIDED, ASK_END, end, s->tx.size,
+		    s->tx.reported);
 }
 
 /*

@@ -69,20 +69,23 @@ int	reply_code(enum reply);
 struct engine_question {
 	struct session_verdict verdict, early;
 };
-/* False: there is nobody to ask, and the verdict is set. */
+/* False: there is nobody to ask, and the verdict stays undecided. */
 bool	engine_enter(struct session *, bool hook, struct engine_question *);
 void	engine_leave(struct session *, struct engine_question *);
 void	engine_decide(struct session *, enum question,
 	    const struct session_verdict *);
-#define engine_ask(s, what, hook, ...) do {				\
+#define engine_ask_or(s, nobody, what, hook, ...) do {			\
 	struct engine_question q_;					\
 									\
 	if (engine_enter(s, (s)->hooks->hook != NULL, &q_)) {		\
 		(s)->hooks->hook((s)->arg, ##__VA_ARGS__, &q_.verdict);	\
 		engine_leave(s, &q_);					\
-	}								\
+	} else								\
+		q_.verdict.kind = (nobody);				\
 	engine_decide(s, what, &q_.verdict);				\
 } while (0)
+/* A hook that is NULL accepts, but for a few. */
+#define engine_ask(s, ...) engine_ask_or(s, SESSION_ACCEPT, __VA_ARGS__)
 /* Call a hook that only is told. */
 #define engine_tell(s, hook, ...) do {					\
 	if ((s)->hooks->hook != NULL) {					\

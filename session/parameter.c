@@ -168,14 +168,15 @@ encode_utf8(char *out, unsigned long c)
 /*
  * "\x{" HEXPOINT "}" (RFC 6533 section 3): upper case, no zero before it, and
  * of ASCII only what could not stand for itself.  Controls could be written so,
- * too, but not be part of a mailbox.  Returns what follows, or NULL.
+ * too, but not be part of a mailbox.  p is at the backslash.  Returns what
+ * follows, or NULL.
  */
 static const char *
 code_point(const char *p, unsigned long *c)
 {
 	int digits;
 
-	if (p[0] != '\\' || p[1] != 'x' || p[2] != '{' || p[3] == '0')
+	if (p[1] != 'x' || p[2] != '{' || p[3] == '0')
 		return NULL;
 	*c = 0;
 	for (p += 3, digits = 0; hex(*p, true) >= 0; p++) {
@@ -369,7 +370,7 @@ takes(struct session *s, unsigned extension)
 static bool
 is_value(char c, bool strict)
 {
-	return c > ' ' && c <= '~' && (c != '=' || !strict);
+	return address_is_printable(c) && c != ' ' && (c != '=' || !strict);
 }
 
 /* Past one blank, or unless strict past all of them. */

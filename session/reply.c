@@ -154,10 +154,12 @@ reply_code(enum reply id)
 static void
 add(struct line *l, const char *text, size_t max)
 {
-	for (; *text != '\0' && max > 0; text++, max--)
-		if (l->len < sizeof(l->text) - 2)
-			l->text[l->len++] = *text >= ' ' && *text <= '~' ?
-			    *text : '?';
+	size_t i, n = strnlen(text, max);
+	char *p = l->text + l->len;
+
+	for (i = 0; i < n; i++)
+		p[i] = address_is_printable(text[i]) ? text[i] : '?';
+	l->len += n;
 }
 
 static void
@@ -197,7 +199,7 @@ reply_line(struct session *s, int code, char separator, const char *text)
 
 	l.len = 0;
 	add_code(&l, code, separator);
-	add(&l, text, sizeof(l.text));
+	add(&l, text, REPLY_MAX - (sizeof("250-\r\n") - 1));
 	put(s, &l);
 }
 

@@ -134,8 +134,7 @@ sasl_start(struct session *s, char *arg)
 		return refused(s, R_MECHANISM);
 	/* "=" is an initial response of no octets (RFC 4954 section 4). */
 	if (initial != NULL && strcmp(initial, "=") != 0)
-		len = *initial == '\0' ? -1 :
-		    base64_decode(initial, strlen(initial));
+		len = base64_decode(initial, strlen(initial));
 	if (len < 0) {
 		*s->mechanism = '\0';
 		return refused(s, R_BASE64);

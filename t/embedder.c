@@ -30,12 +30,11 @@ static const char smtp[] =
     "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\nx\r\n.\r\n"
     "QUIT\r\n";
 
-enum action {
-	DO_NOTHING, DO_SHUTDOWN, DO_SHUTDOWN_NULL, DO_HANGUP, DO_INPUT,
-	DO_INPUT_NONE, DO_SENT_NONE, DO_SENT_ALL, DO_SENT_TOO_MUCH, DO_ACCEPT,
-	DO_REFUSE, DO_LATER, DO_GARBAGE, DO_TWICE, DO_CHALLENGE,
-	DO_CHALLENGE_TOO_LONG, DO_TLS, DO_RESTART, DO_LEND, DO_LEND_NONE,
-	DO_ASK, ACTIONS
+/* Something that a program does; see actions. */
+struct action {
+	const char	*name;
+	void		(*run)(void);
+	bool		 ends;		/* the session, when it may */
 };
 
 /* How hooks answer. */
@@ -47,7 +46,7 @@ struct run {
 	struct session	 session;
 	struct session_buffers own, others[OTHERS];
 	enum manner	 manner;
-	enum action	 action;
+	const struct action *action;
 	unsigned	 at;		/* the hook, or octet, to do it in */
 	bool		 in_hook;
 	unsigned	 calls, octets;
@@ -66,8 +65,8 @@ static const char *what;
 static void
 fail(const char *check, int line)
 {
-	fprintf(stderr, "line %d: %s (%s: manner %d, action %d %s %u)\n%.*s",
-	    line, check, what, (int)r.manner, (int)r.action, r.in_hook ?
+	fprintf(stderr, "line %d: %s (%s: manner %d, %s %s %u)\n%.*s", line,
+	    check, what, (int)r.manner, r.action->name, r.in_hook ?
 	    "in hook" : "after octet", r.at, (int)r.len, r.out);
 	abort();
 }
@@ -116,80 +115,163 @@ take(size_t n)
 }
 
 static void
-act(enum action action)
+do_nothing(void)
 {
-	static const unsigned char octets[SESSION_CHALLENGE_MAX + 1];
-	struct session *s = &r.session;
-
-	switch (action) {
-	case DO_SHUTDOWN:
-		session_shutdown(s, "4.3.2", "service is shutting down");
-		break;
-	case DO_SHUTDOWN_NULL:
-		session_shutdown(s, NULL, NULL);
-		break;
-	case DO_HANGUP:
-		session_hangup(s);
-		break;
-	case DO_INPUT:
-		(void)session_input(s, "NOOP\r\nNOOP\r\n", 12);
-		break;
-	case DO_INPUT_NONE:
-		CHECK(session_input(s, NULL, 0) == 0);
-		break;
-	case DO_SENT_NONE:
-		session_sent(s, 0);
-		break;
-	case DO_SENT_ALL:
-		take(0);
-		break;
-	case DO_SENT_TOO_MUCH:
-		take((size_t)-1);
-		break;
-	case DO_ACCEPT:
-		answer(SESSION_ACCEPT);
-		break;
-	case DO_REFUSE:
-		answer(SESSION_REFUSE);
-		break;
-	case DO_LATER:
-		answer(SESSION_LATER);
-		break;
-	case DO_GARBAGE:
-		answer((enum session_answer_kind)99);
-		break;
-	case DO_TWICE:
-		answer(SESSION_ACCEPT);
-		answer(SESSION_REFUSE);
-		break;
-	case DO_CHALLENGE:
-		session_challenge(s, octets, SESSION_CHALLENGE_MAX);
-		session_challenge(s, octets, 0);
-		break;
-	case DO_CHALLENGE_TOO_LONG:
-		session_challenge(s, octets, sizeof(octets));
-		break;
-	case DO_TLS:
-		session_tls(s);
-		break;
-	case DO_RESTART:
-		session_restart(s);
-		break;
-	case DO_LEND:
-		session_lend(s, &r.others[r.octets % OTHERS]);
-		break;
-	case DO_LEND_NONE:
-		session_lend(s, NULL);
-		CHECK(session_input(s, "x", 1) <= 1);
-		session_lend(s, &r.own);
-		break;
-	case DO_ASK:
-		ask();
-		break;
-	default:
-		break;
-	}
 }
+
+static void
+do_shutdown(void)
+{
+	session_shutdown(&r.session, "4.3.2", "service is shutting down");
+}
+
+static void
+do_shutdown_null(void)
+{
+	session_shutdown(&r.session, NULL, NULL);
+}
+
+static void
+do_hangup(void)
+{
+	session_hangup(&r.session);
+}
+
+static void
+do_input(void)
+{
+	(void)session_input(&r.session, "NOOP\r\nNOOP\r\n", 12);
+}
+
+static void
+do_input_none(void)
+{
+	CHECK(session_input(&r.session, NULL, 0) == 0);
+}
+
+static void
+do_rewrite(void)
+{
+	char copy[] = "NOOP\r\n";
+
+	(void)session_rewrite(&r.session, copy, sizeof(copy) - 1);
+}
+
+static void
+do_sent_none(void)
+{
+	session_sent(&r.session, 0);
+}
+
+static void
+do_sent_all(void)
+{
+	take(0);
+}
+
+static void
+do_sent_too_much(void)
+{
+	take((size_t)-1);
+}
+
+static void
+do_accept(void)
+{
+	answer(SESSION_ACCEPT);
+}
+
+static void
+do_refuse(void)
+{
+	answer(SESSION_REFUSE);
+}
+
+static void
+do_later(void)
+{
+	answer(SESSION_LATER);
+}
+
+static void
+do_garbage(void)
+{
+	answer((enum session_answer_kind)99);
+}
+
+static void
+do_twice(void)
+{
+	answer(SESSION_ACCEPT);
+	answer(SESSION_REFUSE);
+}
+
+static const unsigned char zeros[SESSION_CHALLENGE_MAX + 1];
+
+static void
+do_challenge(void)
+{
+	session_challenge(&r.session, zeros, SESSION_CHALLENGE_MAX);
+	session_challenge(&r.session, zeros, 0);
+}
+
+static void
+do_challenge_too_long(void)
+{
+	session_challenge(&r.session, zeros, sizeof(zeros));
+}
+
+static void
+do_tls(void)
+{
+	session_tls(&r.session);
+}
+
+static void
+do_restart(void)
+{
+	session_restart(&r.session);
+}
+
+static void
+do_lend(void)
+{
+	session_lend(&r.session, &r.others[r.octets % OTHERS]);
+}
+
+static void
+do_lend_none(void)
+{
+	session_lend(&r.session, NULL);
+	CHECK(session_input(&r.session, "x", 1) <= 1);
+	session_lend(&r.session, &r.own);
+}
+
+static const struct action actions[] = {
+	{ "nothing", do_nothing, false },
+	{ "shutdown", do_shutdown, true },
+	{ "shutdown of NULL", do_shutdown_null, true },
+	{ "hangup", do_hangup, true },
+	{ "input", do_input, false },
+	{ "no input", do_input_none, false },
+	{ "rewrite", do_rewrite, false },
+	{ "nothing sent", do_sent_none, false },
+	{ "all sent", do_sent_all, false },
+	{ "too much sent", do_sent_too_much, false },
+	{ "accept", do_accept, false },
+	{ "refuse", do_refuse, false },
+	{ "later", do_later, false },
+	{ "garbage", do_garbage, false },
+	{ "two answers", do_twice, false },
+	{ "challenge", do_challenge, false },
+	{ "long challenge", do_challenge_too_long, false },
+	{ "TLS", do_tls, false },
+	{ "restart", do_restart, false },
+	{ "lend", do_lend, false },
+	{ "lend NULL", do_lend_none, false },
+	{ "ask", ask, false },
+};
+#define ACTIONS	(sizeof(actions) / sizeof(actions[0]))
 
 /* Each hook begins with this. */
 static void
@@ -198,9 +280,8 @@ hook(bool at_end)
 	CHECK(!r.over);
 	CHECK(!r.ended || at_end);
 	if (r.in_hook && r.calls++ == r.at) {
-		r.ended = r.action == DO_SHUTDOWN || r.action == DO_HANGUP ||
-		    r.action == DO_SHUTDOWN_NULL;
-		act(r.action);
+		r.ended = r.action->ends;
+		r.action->run();
 	}
 }
 
@@ -491,15 +572,15 @@ check_over(void)
 
 	r.over = true;
 	for (i = 0; i < ACTIONS; i++) {
-		act((enum action)i);
+		actions[i].run();
 		CHECK(session_want(&r.session) == SESSION_CLOSE);
 		CHECK(session_output(&r.session, &p) == 0 && r.len == len);
 	}
 }
 
 static void
-run(const char *script, enum manner manner, enum action action, bool in_hook,
-    unsigned at)
+run(const char *script, enum manner manner, const struct action *action,
+    bool in_hook, unsigned at)
 {
 	struct session *s = &r.session;
 
@@ -516,7 +597,7 @@ run(const char *script, enum manner manner, enum action action, bool in_hook,
 	for (; *script != '\0' && session_want(s) == SESSION_INPUT; script++) {
 		CHECK(session_input(s, script, 1) == 1);
 		if (!in_hook && r.octets == at)
-			act(action);
+			action->run();
 		r.octets++;
 		settle();
 	}
@@ -525,7 +606,7 @@ run(const char *script, enum manner manner, enum action action, bool in_hook,
 	CHECK(session_want(s) == SESSION_CLOSE);
 	CHECK(r.mails == r.resets);
 	check_replies();
-	if (r.ended && action != DO_HANGUP)
+	if (r.ended && action->run != do_hangup)
 		CHECK(said_goodbye());
 	check_over();
 }
@@ -537,14 +618,14 @@ run_all(const char *script)
 	unsigned calls, octets, a, i;
 
 	for (m = ACCEPT; m < MANNERS; m++) {
-		run(script, m, DO_NOTHING, true, 0);
+		run(script, m, &actions[0], true, 0);
 		calls = r.calls;
 		octets = r.octets;
 		for (a = 0; a < ACTIONS; a++) {
 			for (i = 0; i < calls; i++)
-				run(script, m, (enum action)a, true, i);
+				run(script, m, &actions[a], true, i);
 			for (i = a; i < octets; i += STRIDE)
-				run(script, m, (enum action)a, false, i);
+				run(script, m, &actions[a], false, i);
 		}
 	}
 }

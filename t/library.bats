@@ -7,6 +7,10 @@ load lib
 	"$TOOLS/library"
 }
 
+@test "a line for each rule of the grammar, from both sides" {
+	"$TOOLS/lines"
+}
+
 @test "a hostile embedder: every call from every hook, every answer" {
 	"$TOOLS/embedder"
 }

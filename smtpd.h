@@ -135,10 +135,15 @@ int	check_private(const char *setting, const char *path);
 struct tls_info {
 	const char	*protocol;	/* "TLSv1.3"; NULL: no TLS */
 	const char	*cipher;	/* "TLS_AES_256_GCM_SHA384" */
+	unsigned	 bits;		/* of its key, 256 */
 	const char	*group;		/* of the key exchange, "X25519" */
+	const char	*sni;		/* the name that the client asked for */
 	const char	*offered;	/* highest version of the client's */
 	const char	*client;	/* verified certificate's subject */
 	const char	*name;		/* the subject's common name, or "" */
+	const char	*issuer;	/* the issuer's, or "" */
+	/* SHA-256 of any client's certificate and key, "C2:9D:...". */
+	const char	*print, *key_print;
 	const char	*verify;	/* "ok", "none" or why it failed */
 };
 

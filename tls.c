@@ -55,6 +55,7 @@ struct tls {
 	bool		 client_wanted;
 	bool		 client_required;
 	char		 cipher[64];
+	char		 sni[256];
 	unsigned	 offered;	/* by the client; 0: it said nothing */
 	struct tls_client client;
 	size_t		 in_start, in_end, out_len;
@@ -368,6 +369,33 @@ version_name(unsigned version)
 	    names[version - SSL3];
 }
 
+/* The name that the client asked for, or NULL. */
+static const char *
+asked_name(struct tls *t)
+{
+	size_t size = sizeof(t->sni);
+	unsigned type;
+
+	if (gnutls_server_name_get(t->session, t->sni, &size, &type, 0) != 0 ||
+	    type != GNUTLS_NAME_DNS)
+		return NULL;
+	return t->sni;
+}
+
+static void
+describe_client(const struct tls_client *client, struct tls_info *info)
+{
+	if (strcmp(info->verify, "ok") == 0) {
+		info->client = client->subject;
+		info->name = client->name;
+		info->issuer = client->issuer;
+	}
+	if (strcmp(info->verify, "none") != 0) {
+		info->print = client->print;
+		info->key_print = client->key_print;
+	}
+}
+
 static void
 describe(struct tls *t, struct tls_info *info)
 {
@@ -377,13 +405,14 @@ describe(struct tls *t, struct tls_info *info)
 	snprintf(t->cipher, sizeof(t->cipher), "%s",
 	    gnutls_ciphersuite_get(t->session));
 	info->cipher = t->cipher;
+	info->bits = 8 * (unsigned)gnutls_cipher_get_key_size(
+	    gnutls_cipher_get(t->session));
+	info->sni = asked_name(t);
 	info->group = gnutls_group_get_name(gnutls_group_get(t->session));
 	info->verify = t->client_wanted ?
 	    certificates_client(t->session, &loaded.certificates,
 	    &t->client) : "none";
-	info->client = strcmp(info->verify, "ok") == 0 ?
-	    t->client.subject : NULL;
-	info->name = info->client != NULL ? t->client.name : NULL;
+	describe_client(&t->client, info);
 }
 
 static void

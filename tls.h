@@ -53,6 +53,13 @@ char	*fingerprints_load(const char *path, char *err, size_t);
 /* The name that goes with this certificate (DER): 1, 0, or -1: can't tell. */
 int	fingerprints_find(const char *text, const gnutls_datum_t *, char *name,
 	    size_t);
+/*
+ * SHA-256 of a certificate (DER), and of the key in it, as "C2:9D:...", or an
+ * empty string.
+ */
+#define TLS_PRINT_SIZE	96
+void	fingerprints_certificate(const gnutls_datum_t *, char *);
+void	fingerprints_key(gnutls_x509_crt_t, char *);
 /* -t: what is wrong with the lines, on standard error; count of it. */
 int	fingerprints_check(const char *path, const char *text);
 
@@ -83,13 +90,20 @@ void	certificates_free(gnutls_x509_crt_t *, unsigned count);
 struct tls_client {
 	char	subject[256];	/* printable ASCII, after RFC 4514 */
 	char	name[256];	/* its one common name, or empty */
+	char	issuer[256];	/* and the issuer's */
+	/*
+	 * Of any certificate: who it is from need not be known, since the
+	 * client has shown that it has the key.  Empty: there is none.
+	 */
+	char	print[TLS_PRINT_SIZE], key_print[TLS_PRINT_SIZE];
 };
 
 /*
- * Verify the client's certificate: "ok", and only then does tls_client count;
- * "none"; or what is wrong with it.  Done after the handshake, not within it,
- * since a resumed session brings its certificate along in the ticket, and that
- * may have expired since.  The session must still have its credentials.
+ * Verify the client's certificate: "ok", and only then do the names in
+ * tls_client count; "none"; or what is wrong with it.  Done after the
+ * handshake, not within it, since a resumed session brings its certificate
+ * along in the ticket, and that may have expired since.  The session must still
+ * have its credentials.
  */
 const char *
 	certificates_client(gnutls_session_t, const struct certificates *,

@@ -115,6 +115,29 @@ add_number(struct request *r, const char *name, uint64_t n)
 	add_attribute(r, name, text);
 }
 
+/* Postfix has names in certificates in xtext (RFC 3461 section 4). */
+static void
+add_xtext(struct request *r, const char *name, const char *value)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	char text[VALUE_MAX], *to = text;
+
+	if (value == NULL)
+		return;
+	for (; *value != '\0' && to < text + sizeof(text) - 3; value++) {
+		if (*value > ' ' && *value < 0x7f && *value != '+' &&
+		    *value != '=') {
+			*to++ = *value;
+			continue;
+		}
+		*to++ = '+';
+		*to++ = hex[(unsigned char)*value >> 4];
+		*to++ = hex[*value & 15];
+	}
+	*to = '\0';
+	add_attribute(r, name, text);
+}
+
 /*
  * As Postfix has it: a client without an address is at home, and the zone of
  * a link-local address is left out, which not all servers can read.
@@ -167,7 +190,12 @@ build_security(struct request *r, const struct connection *c)
 	}
 	add_attribute(r, "encryption_protocol", c->tls.protocol);
 	add_attribute(r, "encryption_cipher", c->tls.cipher);
-	add_attribute(r, "ccert_subject", c->tls.client);
+	add_number(r, "encryption_keysize", c->tls.bits);
+	add_attribute(r, "tls_sni", c->tls.sni);
+	add_xtext(r, "ccert_subject", c->tls.name);
+	add_xtext(r, "ccert_issuer", c->tls.issuer);
+	add_attribute(r, "ccert_fingerprint", c->tls.print);
+	add_attribute(r, "ccert_pubkey_fingerprint", c->tls.key_print);
 }
 
 /* What both questions have in common. */

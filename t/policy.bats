@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: ISC
 # The questions to a policy server, and what its answers do.
 
+load auth
 load lib
+load table
+load tls
 
 # answering ANSWER ...: a policy server; see policyserver.py.
 answering() {
@@ -182,12 +185,20 @@ refused() {
 	! grep -q secret "$ASKED"
 }
 
-@test "TLS is told" {
+# inside [ARGUMENT ...] [-- OPTION OF TALK ...]: a recipient, after STARTTLS.
+inside() {
+	local arguments=()
+
 	certs
+	while (($# > 0)) && [[ $1 != -- ]]; do
+		arguments+=("$1")
+		shift
+	done
+	shift || true
 	answering OK
-	talk -- "$SMTPD" -o hostname=mx.test -o spool="$SPOOL" \
+	talk "$@" -- "$SMTPD" -o hostname=mx.test -o spool="$SPOOL" \
 	    -o policy="$POLICY" -o tls-cert="$CERTS/ec.pem" \
-	    -o tls-key="$CERTS/ec.key" <<-'END'
+	    -o tls-key="$CERTS/ec.key" "${arguments[@]}" <<-'END'
 		< 220
 		> EHLO client.test
 		< 250
@@ -203,8 +214,133 @@ refused() {
 		> QUIT
 		< 221
 	END
-	grep -qE '^encryption_protocol=TLSv?1' "$ASKED"
-	grep -qE '^encryption_cipher=.' "$ASKED"
+}
+
+# prints FILE: the fingerprints of a certificate, and of its key, are asked.
+prints() {
+	asked "ccert_fingerprint=$(openssl x509 -in "$1" -noout -sha256 \
+	    -fingerprint | cut -d = -f 2)"
+	asked "ccert_pubkey_fingerprint=$(openssl x509 -in "$1" -noout \
+	    -pubkey | openssl pkey -pubin -outform DER |
+	    openssl dgst -sha256 -c | sed 's/.*= //' | tr a-f A-F)"
+}
+
+@test "TLS is told" {
+	inside -- -sni mx.test
+	asked encryption_protocol=TLSv1.3
+	asked encryption_cipher=TLS_AES_128_GCM_SHA256
+	asked encryption_keysize=128
+	asked tls_sni=mx.test
+	! grep ccert_ "$ASKED" || fail
+}
+
+@test "no TLS: the size of its key is 0" {
+	answering OK
+	rcpt 1
+	asked encryption_keysize=0
+	! grep -E '^(encryption_[cp]|tls_|ccert_)' "$ASKED" || fail
+}
+
+@test "a client's certificate is told" {
+	certs
+	inside -o tls-client-ca="$CERTS/ca.pem" -- \
+	    -cert "$CERTS/client.pem" -key "$CERTS/client.key"
+	asked ccert_subject=client.test
+	asked ccert_issuer=Test+20CA
+	prints "$CERTS/client.pem"
+}
+
+@test "a certificate that is not verified has fingerprints, but no names" {
+	certs
+	own CN=other.test tls_www_client 2099 self
+	inside -o tls-client-ca="$CERTS/ca.pem" -- "${OWN[@]}"
+	! grep -E '^ccert_(subject|issuer)=' "$ASKED" || fail
+	prints "$BATS_TEST_TMPDIR/own.pem"
+}
+
+@test "one of tls-client-fingerprints has its name there" {
+	certs
+	own CN=other.test tls_www_client 2099 self
+	echo "$(openssl x509 -in "$BATS_TEST_TMPDIR/own.pem" -noout -sha256 \
+	    -fingerprint | cut -d = -f 2) a printer" >"$BATS_TEST_TMPDIR/list"
+	inside -o tls-client-fingerprints="$BATS_TEST_TMPDIR/list" -- \
+	    "${OWN[@]}"
+	asked ccert_subject=a+20printer
+	asked ccert_issuer=other.test
+	prints "$BATS_TEST_TMPDIR/own.pem"
+}
+
+# What could be another line, or another attribute, in a question.
+
+# one_each: each attribute of each question is there once, is one that
+# there is, and has no control octet in its value; nothing is forged.
+one_each() {
+	"$PYTHON" - "$ASKED" <<-'END'
+		import re, sys
+		with open(sys.argv[1], "rb") as f:
+		    questions = re.split(rb"(?m)^-- connection \d+\n", f.read())[1:]
+		known = b"""request protocol_state protocol_name helo_name
+		    queue_id instance sender client_address client_name
+		    reverse_client_name client_port server_address server_port
+		    sasl_method sasl_username sasl_sender encryption_protocol
+		    encryption_cipher encryption_keysize tls_sni ccert_subject
+		    ccert_issuer ccert_fingerprint ccert_pubkey_fingerprint
+		    recipient recipient_count size""".split()
+		assert questions
+		for question in questions:
+		    lines = question.split(b"\n")
+		    assert lines.pop() == b"", question
+		    names = [line.split(b"=", 1)[0] for line in lines]
+		    assert len(set(names)) == len(names), names
+		    assert set(names) <= set(known), names
+		    assert not re.search(rb"[\0-\x09\x0b-\x1f\x7f]", question)
+		    for line in lines:
+		        if line.startswith((b"request=", b"size=")):
+		            assert line in (b"request=smtpd_access_policy",
+		                b"size=0"), line
+	END
+}
+
+@test "a hostile name, addresses and user are one attribute each" {
+	answering OK
+	table -o spool="$SPOOL" -o policy="$POLICY" -o auth-any=yes \
+	    -o auth-cleartext=yes -o max-auth-failures=0 <<-END
+		501|EHLO x\\rsize=1
+		501|EHLO x\\0size=1
+		250|EHLO x size=1\\trequest=junk
+		535|AUTH PLAIN $(plain 'me\nsize=1' p)
+		235|AUTH PLAIN $(plain 'me size=1' p)
+		501|MAIL FROM:<"a\\rsize=1"@client.test>
+		250|MAIL FROM:<a@client.test> AUTH=a+0Asize+3D1@x.test
+		250|RSET
+		250|MAIL FROM:<"a size=1 request=junk"@b.test> AUTH=a+3D1@x.test
+		501|RCPT TO:<"b\\rsize=1"@mx.test>
+		250|RCPT TO:<size=1,request=junk>
+		250|RCPT TO:<"size=1 request=junk"@mx.test>
+		250|RCPT TO:<request=junk@x_size.test>
+		221|QUIT
+	END
+	one_each
+	asked 'helo_name=x?size?1?request?junk'
+	asked 'sasl_username=me size=1'
+	asked 'recipient="size=1 request=junk"@mx.test'
+}
+
+@test "a hostile name in a certificate is one attribute" {
+	certs
+	own CN=x tls_www_client		# for its key
+	openssl req -x509 -key "$BATS_TEST_TMPDIR/own.key" \
+	    -subj $'/CN=x\nsize=1\n\nrequest=junk' \
+	    -out "$BATS_TEST_TMPDIR/hostile.pem"
+	echo "$(openssl x509 -in "$BATS_TEST_TMPDIR/hostile.pem" -noout \
+	    -sha256 -fingerprint | cut -d = -f 2) size=1 x" \
+	    >"$BATS_TEST_TMPDIR/list"
+	inside -o tls-client-fingerprints="$BATS_TEST_TMPDIR/list" -- \
+	    -cert "$BATS_TEST_TMPDIR/hostile.pem" \
+	    -key "$BATS_TEST_TMPDIR/own.key"
+	one_each
+	asked ccert_subject=size+3D1+20x
+	asked ccert_issuer=x+0Asize+3D1+0A+0Arequest+3Djunk
 }
 
 @test "transactions of a session differ in their instance, recipients do not" {

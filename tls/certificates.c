@@ -381,37 +381,37 @@ copy_subject(char *to, size_t size, const gnutls_datum_t *from)
 	return i == from->size && n > 0 ? 0 : -1;
 }
 
-/* Empty if there is none, or more than one, or if it isn't a string. */
-static void
-get_name(struct tls_client *c, gnutls_x509_crt_t crt)
-{
-	size_t size = sizeof(c->name), none = 0;
-	int rc;
+typedef int	by_oid(gnutls_x509_crt_t, const char *, unsigned, unsigned,
+		    void *, size_t *);
 
-	rc = gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0,
-	    0, c->name, &size);
-	if (rc != 0 || strlen(c->name) != size ||
-	    gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 1,
-	    0, NULL, &none) != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-		c->name[0] = '\0';
+/*
+ * The common name of subject or issuer.  Empty if there is none, or more than
+ * one, or if it isn't a string.
+ */
+static void
+get_name(char *to, size_t size, gnutls_x509_crt_t crt, by_oid *get)
+{
+	size_t len = size, none = 0;
+
+	if (get(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, to, &len) != 0 ||
+	    strlen(to) != len || get(crt, GNUTLS_OID_X520_COMMON_NAME, 1, 0,
+	    NULL, &none) != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+		to[0] = '\0';
 }
 
 static int
-get_subject(struct tls_client *c, const gnutls_datum_t *peer)
+get_names(struct tls_client *c, gnutls_x509_crt_t crt)
 {
-	gnutls_x509_crt_t crt;
 	gnutls_datum_t dn;
-	int rc = -1;
+	int rc;
 
-	if (gnutls_x509_crt_init(&crt) != 0)
+	if (gnutls_x509_crt_get_dn3(crt, &dn, 0) != 0)
 		return -1;
-	if (gnutls_x509_crt_import(crt, peer, GNUTLS_X509_FMT_DER) == 0 &&
-	    gnutls_x509_crt_get_dn3(crt, &dn, 0) == 0) {
-		rc = copy_subject(c->subject, sizeof(c->subject), &dn);
-		gnutls_free(dn.data);
-		get_name(c, crt);
-	}
-	gnutls_x509_crt_deinit(crt);
+	rc = copy_subject(c->subject, sizeof(c->subject), &dn);
+	gnutls_free(dn.data);
+	get_name(c->name, sizeof(c->name), crt, gnutls_x509_crt_get_dn_by_oid);
+	get_name(c->issuer, sizeof(c->issuer), crt,
+	    gnutls_x509_crt_get_issuer_dn_by_oid);
 	return rc;
 }
 
@@ -437,29 +437,51 @@ verify(gnutls_session_t session, const struct certificates *our)
 	return "ok";
 }
 
-const char *
-certificates_client(gnutls_session_t session, const struct certificates *our,
-    struct tls_client *c)
+/* The same, or listed by its fingerprint. */
+static const char *
+identify(gnutls_session_t session, const struct certificates *our,
+    const gnutls_datum_t *peer, gnutls_x509_crt_t crt, struct tls_client *c)
 {
-	const gnutls_datum_t *peer;
 	const char *verdict;
 	char name[sizeof(c->name)];
-	unsigned count;
 	int listed = 0;
 
-	peer = gnutls_certificate_get_peers(session, &count);
-	if (peer == NULL || count == 0)
-		return "none";
 	if (our->prints != NULL)
 		listed = fingerprints_find(our->prints, peer, name,
 		    sizeof(name));
 	verdict = listed == 1 ? "ok" : verify(session, our);
 	if (strcmp(verdict, "ok") != 0)
 		return verdict;
-	if (get_subject(c, peer) == -1)
+	if (get_names(c, crt) == -1)
 		return "subject too long";
 	if (listed == 1)
 		strlcpy(c->name, name, sizeof(c->name));
+	return verdict;
+}
+
+const char *
+certificates_client(gnutls_session_t session, const struct certificates *our,
+    struct tls_client *c)
+{
+	const gnutls_datum_t *peer;
+	gnutls_x509_crt_t crt;
+	const char *verdict;
+	unsigned count;
+	int rc;
+
+	peer = gnutls_certificate_get_peers(session, &count);
+	if (peer == NULL || count == 0)
+		return "none";
+	if ((rc = gnutls_x509_crt_init(&crt)) != 0)
+		return gnutls_strerror(rc);
+	rc = gnutls_x509_crt_import(crt, peer, GNUTLS_X509_FMT_DER);
+	if (rc == 0) {
+		fingerprints_certificate(peer, c->print);
+		fingerprints_key(crt, c->key_print);
+		verdict = identify(session, our, peer, crt, c);
+	} else
+		verdict = gnutls_strerror(rc);
+	gnutls_x509_crt_deinit(crt);
 	return verdict;
 }
 

@@ -107,6 +107,43 @@ fingerprints_find(const char *text, const gnutls_datum_t *cert, char *name,
 	return 0;
 }
 
+static void
+write_hash(const unsigned char *hash, char *to)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t i;
+
+	for (i = 0; i < HASH; i++) {
+		*to++ = digits[hash[i] >> 4];
+		*to++ = digits[hash[i] & 15];
+		*to++ = ':';
+	}
+	to[-1] = '\0';
+}
+
+void
+fingerprints_certificate(const gnutls_datum_t *cert, char *to)
+{
+	unsigned char hash[HASH];
+
+	*to = '\0';
+	if (gnutls_hash_fast(GNUTLS_DIG_SHA256, cert->data, cert->size,
+	    hash) == 0)
+		write_hash(hash, to);
+}
+
+void
+fingerprints_key(gnutls_x509_crt_t crt, char *to)
+{
+	unsigned char hash[HASH];
+	size_t size = sizeof(hash);
+
+	*to = '\0';
+	if (gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA256, hash,
+	    &size) == 0)
+		write_hash(hash, to);
+}
+
 int
 fingerprints_check(const char *path, const char *text)
 {

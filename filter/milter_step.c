@@ -66,11 +66,15 @@ static void
 macros_helo(struct milter_output *o, const struct connection *c,
     const void *none)
 {
+	char bits[12];
+
 	(void)none;
-	if (c->tls.protocol != NULL)
-		milter_macros(o, MILTER_HELO, "{tls_version}",
-		    c->tls.protocol, "{cipher}", c->tls.cipher,
-		    "{cert_subject}", c->tls.client, NULL);
+	if (c->tls.protocol == NULL)
+		return;
+	snprintf(bits, sizeof(bits), "%u", c->tls.bits);
+	milter_macros(o, MILTER_HELO, "{tls_version}", c->tls.protocol,
+	    "{cipher}", c->tls.cipher, "{cipher_bits}", bits,
+	    "{cert_subject}", c->tls.client, NULL);
 }
 
 static void

@@ -2,6 +2,7 @@
 # Mail filters that speak the milter protocol: what they are told, and what
 # their answers do.
 
+load auth
 load lib
 load milter
 load deliver
@@ -296,6 +297,41 @@ $FROM*"
 	kept $'*\nX-A:no blank\nX-B: 99\n\ntext*'
 }
 
+# prepending LINE: a policy server that puts it on top of each message.
+prepending() {
+	printf '%s\n' '#!/bin/bash' 'while read -r line; do' \
+	    '[[ -n $line ]] ||' "printf 'action=PREPEND %s\\n\\n' '$1'" done \
+	    >"$BATS_TEST_TMPDIR/policy"
+	chmod +x "$BATS_TEST_TMPDIR/policy"
+	PREPEND=(-o policy="exec:$BATS_TEST_TMPDIR/policy")
+}
+
+@test "lines of policy: below fields inserted, above Received, a filter's to see" {
+	prepending 'X-Policy: p'
+	edited 'i:0:X-B:0 | i:0:X-C:1 | h:X-D:2 | c' "${PREPEND[@]}"
+	# One for each recipient that was asked about.
+	kept "$TOP
+X-C: 1
+X-B: 0
+X-Policy: p
+X-Policy: p
+Received: 
+$FROM
+$TO
+$SUBJECT
+X-A:no blank
+X-D: 2
+$REST"
+	[[ $(grep -m 3 '^header' "$ASKED") == 'header X-Policy p
+header X-Policy p
+header From <a@client.test>' ]] || fail "$(<"$ASKED")"
+	edited 'm:2:X-Policy:changed | m:1:X-Policy: | c' "${PREPEND[@]}"
+	kept "$TOP
+X-Policy: changed
+Received: 
+$FROM*"
+}
+
 @test "fields added, changed, deleted" {
 	edited 'h:X-B:b | c'
 	kept $'*\nX-A:no blank\nX-B: b\n\ntext*'
@@ -505,6 +541,100 @@ $REST" ]] || fail "$(<"$BATS_TEST_TMPDIR/r$n@mx.test")"
 	END
 	[[ $(grep -c '^-- ' "$ASKED") == 2 ]] || fail 'not anew'
 	asked 'helo other.test'
+}
+
+# after_starttls [ARGUMENT ...]: a MAIL in clear, and one inside TLS.
+after_starttls() {
+	serve -o spool="$SPOOL" -o milter="$MILTER" \
+	    -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key" "$@"
+	talk -cert "$CERTS/client.pem" -key "$CERTS/client.key" <<-'END'
+		< 220
+		> EHLO client.test
+		< 250
+		> MAIL FROM:<a@client.test>
+		< 250
+		> RSET
+		< 250
+		> STARTTLS
+		< 220
+		tls
+		> EHLO client.test
+		< 250
+		> MAIL FROM:<a@client.test>
+		< 250
+		> QUIT
+		< 221
+		eof
+	END
+	wait_for grep -q '^quit' "$ASKED"
+	(($(grep -c '^connect' "$ASKED") == 2))
+	# Only the second connection has them, and it has them once.
+	awk '/^-- /{ n++ } n == 2' "$ASKED" >"$ASKED.tls"
+	(($(grep -c tls_version "$ASKED") == 1))
+}
+
+@test "after STARTTLS: anew, with the macros of TLS" {
+	certs
+	filtering
+	after_starttls
+	ASKED=$ASKED.tls
+	asked 'macros helo {tls_version}=TLSv1.3 {cipher}=TLS_AES_128_GCM_SHA256 {cipher_bits}=128'
+}
+
+@test "a client's certificate is told, if it is verified" {
+	certs
+	filtering
+	after_starttls -o tls-client-ca="$CERTS/ca.pem"
+	ASKED=$ASKED.tls
+	asked 'macros helo {tls_version}=TLSv1.3 {cipher}=TLS_AES_128_GCM_SHA256 {cipher_bits}=128 {cert_subject}=CN=client.test'
+	filtering
+	after_starttls -o tls-client-ca="$CERTS/other.pem"
+	ASKED=$ASKED.tls
+	not_asked cert_subject
+}
+
+@test "who logs in is told at each MAIL from then on" {
+	filtering
+	smtp -o spool="$SPOOL" -o milter="$MILTER" -o auth-any=yes \
+	    -o auth-cleartext=yes <<-END
+		EHLO client.test
+		MAIL FROM:<a@client.test>
+		RSET
+		AUTH PLAIN $(plain me secret)
+		MAIL FROM:<b@client.test>
+		RSET
+		MAIL FROM:<c@client.test>
+		QUIT
+	END
+	told $(echo options connect helo mail abort mail abort mail abort quit)
+	[[ $(sed -n 's/^macros mail i=[^ ]* //p' "$ASKED") == \
+	    '{mail_addr}=a@client.test
+{mail_addr}=b@client.test {auth_authen}=me {auth_type}=PLAIN
+{mail_addr}=c@client.test {auth_authen}=me {auth_type}=PLAIN' ]] ||
+		fail "$(<"$ASKED")"
+	not_asked secret
+}
+
+@test "LMTP: a reply for each recipient that was not refused" {
+	filtering 'rcpt c' 'rcpt y:550 5.1.1 not r2' 'rcpt c' \
+	    'end y:451 4.7.1 later'
+	smtp -o spool="$SPOOL" -o milter="$MILTER" -o protocol=lmtp <<-END
+		LHLO client.test
+		MAIL FROM:<a@client.test>
+		RCPT TO:<r1@mx.test>
+		RCPT TO:<r2@mx.test>
+		RCPT TO:<r3@mx.test>
+		DATA
+		$MESSAGE
+		.
+		MAIL FROM:<a@client.test>
+		QUIT
+	END
+	replies 220 250 250 250 550 250 354 451 451 250 221
+	said '550 5.1.1 not r2'
+	(($(grep -c '^451 4.7.1 later' <<<"$output") == 2))
+	(($(grep -c '^end' "$ASKED") == 1))
+	messages 0
 }
 
 @test "a client that says no MAIL costs no connection" {

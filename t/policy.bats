@@ -643,7 +643,26 @@ one_each() {
 	mail -o policy="$POLICY"
 	replies 220 250 250 250 354 250 221
 	messages 0
-	logged DISCARD
+	logged 'event=policy action=DISCARD text=spam'
+	logged 'event=message status=discarded'
+	not_logged status=accepted
+}
+
+@test "DISCARD of a recipient: nobody is asked about the end" {
+	answering DISCARD DUNNO 'REJECT no'
+	smtp -o spool="$SPOOL" -o policy="$POLICY" -o policy-end="$POLICY" \
+	    <<-'END'
+		EHLO client.test
+		MAIL FROM:<a@client.test>
+		RCPT TO:<r1@mx.test>
+		RCPT TO:<r2@mx.test>
+		DATA
+		.
+		QUIT
+	END
+	replies 220 250 250 250 250 354 250 221
+	! grep END-OF-MESSAGE "$ASKED" || fail
+	messages 0
 }
 
 @test "DISCARD is forgotten with its transaction" {
@@ -710,6 +729,67 @@ one_each() {
 	replies 220 250 250 250 354 554 250 250 354 250 221
 	said '554 5.7.1 Spam'
 	messages 0
+	logged 'event=message status=discarded'
+}
+
+@test "policy-end and {recipient}: asked once" {
+	answering OK
+	printf '#!/bin/sh\necho "$1" >>"%s"\n' "$BATS_TEST_TMPDIR/runs" \
+	    >"$BATS_TEST_TMPDIR/program"
+	chmod +x "$BATS_TEST_TMPDIR/program"
+	smtp -o exec="$BATS_TEST_TMPDIR/program {recipient}" \
+	    -o policy-end="$POLICY" <<-'END'
+		EHLO client.test
+		MAIL FROM:<a@client.test>
+		RCPT TO:<r1@mx.test>
+		RCPT TO:<r2@mx.test>
+		DATA
+		.
+		QUIT
+	END
+	replies 220 250 250 250 250 354 250 221
+	[[ $(<"$BATS_TEST_TMPDIR/runs") == $'r1@mx.test\nr2@mx.test' ]]
+	asked recipient_count=2
+	(($(grep -c '^request=' "$ASKED") == 1))
+}
+
+@test "after STARTTLS another transaction, and nothing said in clear" {
+	certs
+	answering OK
+	serve -o spool="$SPOOL" -o policy="$POLICY" \
+	    -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key"
+	talk <<-'END'
+		< 220
+		> EHLO clear.test
+		< 250
+		> MAIL FROM:<a@clear.test> SIZE=7
+		< 250
+		> RCPT TO:<r1@mx.test>
+		< 250
+		> RSET
+		< 250
+		> STARTTLS
+		< 220
+		tls
+		> EHLO client.test
+		< 250
+		> MAIL FROM:<b@client.test>
+		< 250
+		> RCPT TO:<r2@mx.test>
+		< 250
+		> QUIT
+		< 221
+		eof
+	END
+	(($(grep -c '^request=' "$ASKED") == 2))
+	(($(grep '^queue_id=' "$ASKED" | sort -u | wc -l) == 1))
+	(($(grep '^instance=' "$ASKED" | sort -u | wc -l) == 2))
+	sed '1,/^size=7/d' "$ASKED" >"$ASKED.tls"
+	ASKED=$ASKED.tls
+	asked sender=b@client.test
+	asked encryption_protocol=TLSv1.3
+	asked size=0
+	! grep -E 'clear\.test|r1@mx' "$ASKED" || fail
 }
 
 @test "policy-end: PREPEND comes too late, 451" {

@@ -412,7 +412,7 @@ transcript() {
 }
 
 @test "parameters: SIZE and BODY after HELO, the last of two" {
-	table -o spool="$SPOOL" -o max-size=1000 <<-'END'
+	table -o spool="$SPOOL" -o max-size=1000 -o mt-priority=yes <<-'END'
 		250|HELO client.test
 		250|MAIL FROM:<a@b> SIZE=100 BODY=8BITMIME
 		250|RSET
@@ -422,6 +422,7 @@ transcript() {
 		501|MAIL FROM:<a@b> SIZE=1001 SIZE=
 		501|MAIL FROM:<a@b> BODY=BINARYMIME
 		555|MAIL FROM:<a@b> SMTPUTF8
+		555|MAIL FROM:<a@b> MT-PRIORITY=1
 		502|BDAT 5\r\nabc
 		250|EHLO client.test
 		250|MAIL FROM:<a@b> BODY=8BITMIME BODY=7BIT

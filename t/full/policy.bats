@@ -35,9 +35,32 @@ postgrey_starts() {
 		    "$BATS_TEST_TMPDIR"
 		chown postgrey: "$DIR"
 	fi
-	background postgrey "$@" --delay=1 --dbdir="$DIR" --user="$user" \
-	    --group="$(id -gn "$user")" </dev/null >"$DIR.log" 2>&1
+	background "${INSIDE[@]}" postgrey "$@" --delay=1 --dbdir="$DIR" \
+	    --user="$user" --group="$(id -gn "$user")" </dev/null \
+	    >"$DIR.log" 2>&1
 	SERVER=$!
+}
+
+# alone: from here on postgrey and smtpd have a loopback of their own, where each
+# port is free.
+alone() {
+	# shellcheck disable=SC2016 # the inner shell's
+	INSIDE=(unshare -n sh -c 'ip link set lo up && exec "$@"' sh)
+	printf '#!/bin/sh\nexec nsenter -n -t "$(cat %s)" "%s" "$@"\n' \
+	    "$BATS_TEST_TMPDIR/inside" "$SMTPD" >"$BATS_TEST_TMPDIR/smtpd"
+	chmod +x "$BATS_TEST_TMPDIR/smtpd"
+	SMTPD=$BATS_TEST_TMPDIR/smtpd
+}
+
+# As Debian starts it.
+postgrey_of_debian() {
+	local POSTGREY_OPTS
+
+	. /etc/default/postgrey
+	# shellcheck disable=SC2086 # words
+	postgrey_starts $POSTGREY_OPTS
+	echo "$SERVER" >"$BATS_TEST_TMPDIR/inside"
+	wait_for nsenter -n -t "$SERVER" sh -c 'ss -Htln | grep -q :10023'
 }
 
 not_greylisted() {
@@ -146,4 +169,24 @@ spf_starts() {
 	END
 	replies 220 250 250 250 250 354 250 221
 	[[ $(message | grep -c '^Received-SPF:') == 1 ]] || fail "$(message)"
+}
+
+@test "README: policyd-spf, then postgrey, with the lines as they are there" {
+	alone
+	postgrey_of_debian
+	sed -n 's/^    \(policy = .*\)/\1/p' "$ROOT/README.md" \
+	    >"$BATS_TEST_TMPDIR/conf"
+	(($(grep -c ^policy "$BATS_TEST_TMPDIR/conf") == 2))
+	"$SMTPD" -t -f "$BATS_TEST_TMPDIR/conf" -o spool="$SPOOL" \
+	    -o hostname=mx.test
+	mail 198.51.100.7 a@localhost -f "$BATS_TEST_TMPDIR/conf"
+	said '450 4.7.1 Greylisted'
+	wait_for not_greylisted 198.51.100.7 a@localhost \
+	    -f "$BATS_TEST_TMPDIR/conf"
+	messages 1
+	# In the order of the servers; what SPF can say without a DNS is little.
+	[[ $(message | grep -oE '^(Received(-SPF)?|X-Greylist):') == \
+	    $'Received-SPF:\nX-Greylist:\nReceived:' ]] ||
+		fail "$(message)"
+	not_logged event=error
 }

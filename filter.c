@@ -93,16 +93,6 @@ filter_data(struct connection *c)
 	return v;
 }
 
-void
-filter_body(struct connection *c, const char *p, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < FILTERS; i++)
-		if (filters[i]->body != NULL)
-			filters[i]->body(c, p, len);
-}
-
 struct session_verdict
 filter_end(struct connection *c, uint64_t size)
 {

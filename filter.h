@@ -29,7 +29,6 @@ struct filter {
 	struct session_verdict (*rcpt)(struct connection *,
 			    const struct session_rcpt *);
 	struct session_verdict (*data)(struct connection *);
-	void		(*body)(struct connection *, const char *, size_t);
 	/* Once a transaction, whatever the number of replies. */
 	struct session_verdict (*end)(struct connection *, uint64_t size);
 	/* The transaction is over, however it ended. */
@@ -48,7 +47,6 @@ struct session_verdict filter_mail(struct connection *,
 struct session_verdict filter_rcpt(struct connection *,
 	    const struct session_rcpt *, bool *crowd);
 struct session_verdict filter_data(struct connection *);
-void	filter_body(struct connection *, const char *, size_t);
 /* Later calls in a transaction get the same answer. */
 struct session_verdict filter_end(struct connection *, uint64_t size);
 void	filter_reset(struct connection *);

@@ -113,8 +113,8 @@ transaction_rcpt(void *arg, const struct session_rcpt *r,
 bool
 transaction_body(void *arg, const char *p, size_t n)
 {
+	(void)arg;
 	deliver_body(p, n);
-	filter_body(arg, p, n);
 	return true;
 }
 

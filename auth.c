@@ -283,7 +283,7 @@ mechanisms(struct connection *c)
 /* An exchange. */
 
 static void
-forget(void)
+forget_exchange(void)
 {
 	scram_end();
 	explicit_bzero(auth.user, sizeof(auth.user));
@@ -329,7 +329,7 @@ conclude(struct connection *c, const char *name, enum auth_result result)
 	log_event("auth", "status", outcome->log, "mechanism", name,
 	    "user", given(auth.user), "addr", c->addr, "port", given(c->port),
 	    "any", any, "reason", outcome->reason, NULL);
-	forget();
+	forget_exchange();
 	if (outcome->slow)
 		delay(result == AUTH_BROKEN ? 0 : c->session.auth_failures);
 }
@@ -347,14 +347,14 @@ words_of(const struct outcome *outcome, const char *mechanism)
 }
 
 static struct session_verdict
-step(struct connection *c, struct session_sasl *sasl)
+take_step(struct connection *c, struct session_sasl *sasl)
 {
 	const struct outcome *outcome;
 	enum auth_result result = AUTH_MALFORMED;
 	size_t i;
 
 	if (sasl->first) {
-		forget();
+		forget_exchange();
 		for (i = 0; i < NMECHANISMS; i++)
 			if (strcmp(table[i].name, sasl->mechanism) == 0)
 				auth.mechanism = &table[i];
@@ -380,12 +380,12 @@ step(struct connection *c, struct session_sasl *sasl)
  * user, and is to leave a trace and pay as for any other guess.
  */
 static void
-end(struct connection *c)
+end_attempt(struct connection *c)
 {
 	if (auth.mechanism != NULL && scram_is_open())
 		conclude(c, auth.mechanism->name, AUTH_CANCELLED);
 	else
-		forget();
+		forget_exchange();
 }
 
 /* smtpd -t. */
@@ -438,7 +438,7 @@ check_sources(const struct settings *s)
 }
 
 static int
-check(const struct settings *s)
+auth_check(const struct settings *s)
 {
 	int problems;
 
@@ -455,6 +455,6 @@ check(const struct settings *s)
 }
 
 const struct auth_module smtpd_auth_module = {
-	source_open, mechanisms, step, end, check, source_elsewhere,
-	source_answer
+	source_open, mechanisms, take_step, end_attempt, auth_check,
+	source_elsewhere, source_answer
 };

@@ -118,7 +118,7 @@ write_buffer(struct message *m)
 }
 
 static void
-put(void *arg, const char *p, size_t len)
+put_message(void *arg, const char *p, size_t len)
 {
 	struct message *m = arg;
 
@@ -157,7 +157,7 @@ static void
 put_top(struct message *m, struct connection *c, unsigned first,
     unsigned count)
 {
-	struct output o = { .write = put, .arg = m,
+	struct output o = { .write = put_message, .arg = m,
 	    .line_end = delivery.line_end };
 
 	if (has_envelope(&c->settings))
@@ -173,8 +173,8 @@ start_body(enum trace_first what)
 	struct message *m = &delivery.message;
 
 	if (what == TRACE_TEXT)
-		put(m, delivery.line_end, strlen(delivery.line_end));
-	put(m, delivery.first, delivery.first_len);
+		put_message(m, delivery.line_end, strlen(delivery.line_end));
+	put_message(m, delivery.first, delivery.first_len);
 	delivery.body = true;
 }
 
@@ -195,7 +195,7 @@ deliver_body(const char *p, size_t len)
 		p += n;
 		len -= n;
 	}
-	put(&delivery.message, p, len);
+	put_message(&delivery.message, p, len);
 }
 
 /* Start to end. */
@@ -209,7 +209,7 @@ find_target(const struct settings *set)
 }
 
 static int
-create(struct message *m, const struct settings *set)
+create_message(struct message *m, const struct settings *set)
 {
 	*m = (struct message){ .fd = delivery.target->create(set) };
 	return m->fd == -1 ? -1 : 0;
@@ -231,7 +231,7 @@ deliver_start(struct connection *c)
 	deliver_reset();
 	if ((delivery.target = find_target(set)) == NULL)
 		return nowhere;
-	if (create(&delivery.message, set) == -1)
+	if (create_message(&delivery.message, set) == -1)
 		return deliver_failed(errno);
 	delivery.state = WRITING;
 	delivery.each = delivery.target->each(set);
@@ -302,18 +302,18 @@ copy_rest(struct message *m, int from, uint64_t offset, uint64_t end)
  * recipient: nobody is to learn from them who else got it.
  */
 static int
-copy(struct message *m, struct connection *c, unsigned number)
+copy_message(struct message *m, struct connection *c, unsigned number)
 {
 	const struct message *all = &delivery.message;
 
-	if (create(m, &c->settings) == -1)
+	if (create_message(m, &c->settings) == -1)
 		return -1;
 	put_top(m, c, number, 1);
 	return copy_rest(m, all->fd, delivery.top_size, all->size);
 }
 
 static struct session_verdict
-commit(const struct message *m, struct connection *c, unsigned number)
+commit_message(const struct message *m, struct connection *c, unsigned number)
 {
 	struct session_verdict v = verdict_accept();
 
@@ -350,9 +350,9 @@ commit_for(struct connection *c, unsigned number)
 	if (too_late(&v))
 		return v;
 	if (number == FOR_ALL || c->tx.recipients.count == 1)
-		return commit(&delivery.message, c, number);
-	v = copy(&m, c, number) == -1 ? deliver_failed(errno) :
-	    commit(&m, c, number);
+		return commit_message(&delivery.message, c, number);
+	v = copy_message(&m, c, number) == -1 ? deliver_failed(errno) :
+	    commit_message(&m, c, number);
 	drop(&m);
 	return v;
 }
@@ -456,16 +456,16 @@ deliver_read(void *p, size_t size, uint64_t offset)
 
 /* Lines that end in LF, as ours end. */
 static void
-put_lines(struct message *m, const char *p, size_t len, bool crlf)
+put_converted(struct message *m, const char *p, size_t len, bool crlf)
 {
 	const char *end;
 
 	for (; crlf && (end = memchr(p, '\n', len)) != NULL; p = end + 1) {
-		put(m, p, (size_t)(end - p));
-		put(m, "\r\n", 2);
+		put_message(m, p, (size_t)(end - p));
+		put_message(m, "\r\n", 2);
 		len -= (size_t)(end - p) + 1;
 	}
-	put(m, p, len);
+	put_message(m, p, len);
 }
 
 static int
@@ -476,11 +476,11 @@ rewrite(struct connection *c, int from, const char *header, size_t len,
 	uint64_t end = m->size;
 
 	offset += delivery.top_size;
-	if (create(m, &c->settings) == -1)
+	if (create_message(m, &c->settings) == -1)
 		return -1;
 	put_top(m, c, 0, delivery.each ? 1 : c->tx.recipients.count);
 	delivery.top_size = m->size;
-	put_lines(m, header, len, deliver_crlf(c));
+	put_converted(m, header, len, deliver_crlf(c));
 	return copy_rest(m, from, offset, end);
 }
 

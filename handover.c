@@ -167,15 +167,13 @@ take_text(char **p, char *out, size_t size)
 	return strlcpy(out, strcmp(word, "-") == 0 ? "" : word, size) < size;
 }
 
-static bool
-take_number(char **p, long long max, long long *n)
+bool
+handover_number(char **p, long long max, long long *n)
 {
-	const char *word = strsep(p, " "), *err;
+	const char *word = strsep(p, " \n"), *err = NULL;
 
-	if (word == NULL)
-		return false;
-	*n = strtonum(word, 0, max, &err);
-	return err == NULL;
+	*n = word == NULL ? 0 : strtonum(word, 0, max, &err);
+	return word != NULL && err == NULL;
 }
 
 /* What a process before this one left. */
@@ -200,11 +198,11 @@ handover_taken(struct connection *c, struct session_counters *n, char *helo,
 	    !take_text(&p, c->port, sizeof(c->port)) ||
 	    !take_text(&p, c->server_addr, sizeof(c->server_addr)) ||
 	    !take_text(&p, c->server_port, sizeof(c->server_port)) ||
-	    !take_number(&p, LLONG_MAX, &number))
+	    !handover_number(&p, LLONG_MAX, &number))
 		return -1;
 	*end = number;
 	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-		if (!take_number(&p, UINT_MAX, &number))
+		if (!handover_number(&p, UINT_MAX, &number))
 			return -1;
 		*counts[i] = (unsigned)number;
 	}

@@ -32,11 +32,11 @@
 
 #define MINUTE		60000		/* ms */
 #define LOOK_MS		1000		/* between two looks at the files */
-#define SHORTAGE_MS	100		/* a pause when the system is out of something */
+#define SHORTAGE_MS	100	/* a pause, when short of something */
 #define GRACE_MS	15000		/* for sessions, after SIGTERM */
-#define RENEW_AFTER	10000		/* connections: not every leak crashes */
+#define RENEW_AFTER	10000	/* connections: not every leak crashes */
 #define HURRY_PERCENT	70		/* of the places */
-#define TRY_MS		50		/* certificate and key: between two looks, */
+#define TRY_MS		50		/* for a certificate and its key */
 #define TRIES		20		/* and how often */
 #define EVENTS		64
 
@@ -205,7 +205,7 @@ block_signals(void)
 }
 
 static int
-watch(int fd, uint32_t events, unsigned what)
+watch_for(int fd, uint32_t events, unsigned what)
 {
 	struct epoll_event e = { .events = events, .data.u32 = what };
 
@@ -228,15 +228,15 @@ watch_all(void)
 	unsigned i;
 
 	l.epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (l.epoll == -1 || watch(l.signals, EPOLLIN, EV_SIGNALS) == -1)
+	if (l.epoll == -1 || watch_for(l.signals, EPOLLIN, EV_SIGNALS) == -1)
 		give_up(errno, "epoll", NULL);
 	for (i = 0; i < l.state.sockets.count; i++)
-		if (watch(l.state.sockets.list[i].fd, EPOLLIN,
+		if (watch_for(l.state.sockets.list[i].fd, EPOLLIN,
 		    EV_SOCKETS + i) == -1)
 			give_up(errno, "epoll", NULL);
 	for (i = 0; i < places_size(); i++)
 		if (places_at(i)->fd != -1 &&
-		    watch(places_at(i)->fd, EPOLLIN, EV_PLACES + i) == -1)
+		    watch_for(places_at(i)->fd, EPOLLIN, EV_PLACES + i) == -1)
 			places_ended(i);
 }
 
@@ -307,12 +307,12 @@ load_tls(const struct settings *set, char *err, size_t size)
 	}
 	unwatch(keys_fd());
 	keys_use(fd);
-	return watch(fd, EPOLLIN, EV_KEYS);
+	return watch_for(fd, EPOLLIN, EV_KEYS);
 }
 
 /* Without TLS it goes on: 454 where it is asked for, all else in clear. */
 static void
-start_tls(const struct settings *set)
+prepare_tls(const struct settings *set)
 {
 	char err[1024];
 
@@ -323,7 +323,7 @@ start_tls(const struct settings *set)
 }
 
 static void
-start(struct connection *c)
+start_listening(struct connection *c)
 {
 	int left = state_take(&l.state);
 
@@ -338,7 +338,7 @@ start(struct connection *c)
 	clean_environment();
 	block_signals();
 	watch_all();
-	start_tls(&c->settings);
+	prepare_tls(&c->settings);
 	l.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	l.looked = conn_now();
 	if (left == 0)
@@ -424,12 +424,12 @@ lost_keys(const struct settings *set)
 	log_error(0, "keys", "ended, is started again");
 	unwatch(keys_fd());
 	keys_use(-1);
-	start_tls(set);
+	prepare_tls(set);
 	l.lost = keys_fd() == -1;
 }
 
 static void
-look_at_files(struct connection *c)
+look_for_changes(struct connection *c)
 {
 	int64_t now = conn_now();
 	enum fresh what;
@@ -543,7 +543,7 @@ static const struct refusal {
 
 /* The first is logged, and those of the minute after it are counted. */
 static void
-log_refusal(enum places_answer what, const struct source *s)
+log_turned_down(enum places_answer what, const struct source *s)
 {
 	static struct {
 		int64_t	 logged;
@@ -566,14 +566,14 @@ log_refusal(enum places_answer what, const struct source *s)
 
 /* One word, if it goes without waiting.  Inside TLS there is none. */
 static void
-refuse(const struct settings *set, int fd, enum places_answer what,
+turn_down(const struct settings *set, int fd, enum places_answer what,
     const struct source *s)
 {
 	const struct refusal *r = &refusals[what];
 	char line[SESSION_NAME_MAX + 128];
 	int n;
 
-	log_refusal(what, s);
+	log_turned_down(what, s);
 	n = snprintf(line, sizeof(line), "421 %s %s %s\r\n", r->status,
 	    set->hostname, r->text);
 	if (set->tls != TLS_IMPLICIT && n > 0 && (size_t)n < sizeof(line))
@@ -598,7 +598,7 @@ short_of(const struct settings *set, int socket, int error)
 	if (l.spare != -1)
 		close(l.spare);
 	if ((fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC)) != -1)
-		refuse(set, fd, PLACES_FORK, &nobody);
+		turn_down(set, fd, PLACES_FORK, &nobody);
 	l.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	poll(NULL, 0, SHORTAGE_MS);
 }
@@ -627,7 +627,7 @@ fork_session(struct connection *c, int client, const union address *a,
 
 	c->hurry = is_crowded(&c->settings);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1) {
-		refuse(&c->settings, client, PLACES_FORK, s);
+		turn_down(&c->settings, client, PLACES_FORK, s);
 		return false;
 	}
 	if ((pid = fork()) == 0) {
@@ -635,12 +635,12 @@ fork_session(struct connection *c, int client, const union address *a,
 		return true;
 	}
 	close(ends[1]);
-	if (pid == -1 || watch(ends[0], EPOLLIN, EV_PLACES + place) == -1) {
+	if (pid == -1 || watch_for(ends[0], EPOLLIN, EV_PLACES + place) == -1) {
 		log_error(errno, pid == -1 ? "fork" : "epoll", NULL);
 		close(ends[0]);
 		if (pid != -1)
 			kill(pid, SIGTERM);
-		refuse(&c->settings, client, PLACES_FORK, s);
+		turn_down(&c->settings, client, PLACES_FORK, s);
 		return false;
 	}
 	close(client);
@@ -670,14 +670,14 @@ accept_one(struct connection *c, int socket)
 	answer = places_find(&c->settings, &s, conn_now(), &place);
 	if (answer == PLACES_OK)
 		return fork_session(c, fd, &a, &s, place);
-	refuse(&c->settings, fd, answer, &s);
+	turn_down(&c->settings, fd, answer, &s);
 	return false;
 }
 
 /* Signals. */
 
 static void
-stop(void)
+stop_listening(void)
 {
 	if (l.stop == 0)
 		l.stop = conn_now() + GRACE_MS;
@@ -707,7 +707,7 @@ take_signals(struct connection *c)
 		switch (s.ssi_signo) {
 		case SIGTERM:
 		case SIGINT:
-			stop();
+			stop_listening();
 			break;
 		case SIGHUP:
 			l.reload = true;
@@ -785,7 +785,7 @@ listen_run(struct connection *c, int (*load)(struct settings *, char *,
 	fresh_programs();
 	fresh_settings(c->settings.file);
 	fresh_files(&c->settings);
-	start(c);
+	start_listening(c);
 	for (;;) {
 		wait_for_events(c);
 		reap();
@@ -793,7 +793,7 @@ listen_run(struct connection *c, int (*load)(struct settings *, char *,
 			exit(0);
 		if (l.stop != 0)
 			continue;
-		look_at_files(c);
+		look_for_changes(c);
 		if (l.due != NULL)
 			renew(c);
 		if (accept_ready(c))

@@ -203,7 +203,7 @@ log_where(void)
 }
 
 static void
-add(struct line *l, const char *text, size_t n)
+append_octets(struct line *l, const char *text, size_t n)
 {
 	size_t room = l->len < sizeof(l->text) - TAIL ?
 	    sizeof(l->text) - TAIL - l->len : 0;
@@ -257,13 +257,13 @@ add_clean(struct line *l, const char *p)
 			return false;
 		n = 1;
 		if (*p == '"' || *p == '\\')
-			add(l, "\\", 1);
+			append_octets(l, "\\", 1);
 		if (*p >= ' ' && *p <= '~')
-			add(l, p, 1);
+			append_octets(l, p, 1);
 		else if ((n = address_utf8(p)) > 0 && !is_hidden(p, n))
-			add(l, p, n);
+			append_octets(l, p, n);
 		else
-			add(l, "?", 1);
+			append_octets(l, "?", 1);
 		if (n == 0)
 			n = 1;
 	}
@@ -276,14 +276,14 @@ add_pair(struct line *l, const char *key, const char *value)
 	/* A pair cut short leaves less than add() and its end count on. */
 	if (l->len >= sizeof(l->text) - 64)
 		return;
-	add(l, " ", l->len > 0);
-	add(l, key, strlen(key));
-	add(l, "=", 1);
+	append_octets(l, " ", l->len > 0);
+	append_octets(l, key, strlen(key));
+	append_octets(l, "=", 1);
 	if (is_plain(value)) {
-		add(l, value, strlen(value));
+		append_octets(l, value, strlen(value));
 		return;
 	}
-	add(l, "\"", 1);
+	append_octets(l, "\"", 1);
 	/* The mark and the quote fit always: add() leaves room. */
 	if (!add_clean(l, value)) {
 		memcpy(l->text + l->len, "...", 3);
@@ -312,7 +312,7 @@ is_flood(const struct kind *k)
 }
 
 static void
-begin(struct line *l, const char *event)
+begin_line(struct line *l, const char *event)
 {
 	l->len = 0;
 	if (logger.id != NULL)
@@ -322,7 +322,7 @@ begin(struct line *l, const char *event)
 
 /* Who does not read the log holds up each session once, for so long. */
 static bool
-is_read(void)
+is_read_soon(void)
 {
 	struct pollfd p = { .fd = logger.fd, .events = POLLOUT };
 
@@ -362,7 +362,7 @@ send_syslog(const struct line *l, int priority)
 	for (tries = 0; tries < 2; tries++) {
 		if (logger.fd == -1)
 			open_syslog();
-		if (logger.fd == -1 || !is_read() ||
+		if (logger.fd == -1 || !is_read_soon() ||
 		    send(logger.fd, text, len, MSG_NOSIGNAL) != -1)
 			return;
 		close_syslog();
@@ -371,7 +371,7 @@ send_syslog(const struct line *l, int priority)
 
 /* In one write: lines of several processes do not mix. */
 static void
-end(struct line *l, const struct kind *k)
+write_line(struct line *l, const struct kind *k)
 {
 	const char prefix[] = { '<', (char)('0' + k->priority), '>' };
 	struct iovec parts[] = {
@@ -384,7 +384,7 @@ end(struct line *l, const struct kind *k)
 		send_syslog(l, k->priority);
 		return;
 	}
-	if (!is_read())
+	if (!is_read_soon())
 		return;
 	l->text[l->len] = '\n';
 	while (writev(logger.fd, parts + first, 2 - first) == -1 &&
@@ -403,7 +403,7 @@ collect(struct line *l, const char *event, va_list pairs)
 	const char *key, *value, *status = "";
 	bool first = true;
 
-	begin(l, event);
+	begin_line(l, event);
 	for (; (key = va_arg(pairs, const char *)) != NULL; first = false) {
 		value = va_arg(pairs, const char *);
 		if (first && value != NULL && strcmp(key, "status") == 0)
@@ -428,7 +428,7 @@ log_event(const char *event, ...)
 	kind = collect(&l, event, pairs);
 	va_end(pairs);
 	if (kind != NULL)
-		end(&l, kind);
+		write_line(&l, kind);
 }
 
 void
@@ -461,7 +461,7 @@ log_release(bool sent)
 			memcpy(l->text + l->len, untold, sizeof(untold) - 1);
 			l->len += sizeof(untold) - 1;
 		}
-		end(l, held.lines[i].kind);
+		write_line(l, held.lines[i].kind);
 	}
 	held.count = 0;
 }

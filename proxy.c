@@ -31,28 +31,11 @@ static const char v2_start[] = "\r\n\r\n\0\r\nQUIT\n";
 #define V1_START	(sizeof(v1_start) - 1)
 #define V2_START	(sizeof(v2_start) - 1)
 
-static int	parse_v1(const char *, size_t, struct proxy_header *);
-static int	parse_v2(const unsigned char *, size_t, struct proxy_header *);
-static int	need_v1(const unsigned char *, size_t);
-static int	need_v2(const unsigned char *, size_t);
-
 /* Does what is there of it begin as that? */
 static bool
 starts(const unsigned char *buf, size_t len, const char *with, size_t size)
 {
 	return memcmp(buf, with, len < size ? len : size) == 0;
-}
-
-int
-proxy_need(const unsigned char *buf, size_t len)
-{
-	if (len == 0)
-		return V1_MIN;
-	if (starts(buf, len, v1_start, V1_START))
-		return need_v1(buf, len);
-	if (starts(buf, len, v2_start, V2_START))
-		return need_v2(buf, len);
-	return -1;
 }
 
 /* Without a CR as the last octet, two more are missing at the least. */
@@ -85,18 +68,15 @@ need_v2(const unsigned char *buf, size_t len)
 }
 
 int
-proxy_parse(const unsigned char *buf, size_t len, struct proxy_header *header)
+proxy_need(const unsigned char *buf, size_t len)
 {
-	char line[V1_MAX + 1];
-
-	memset(header, 0, sizeof(*header));
-	if (len == 0 || proxy_need(buf, len) != 0)
-		return -1;
-	if (buf[0] != v1_start[0])
-		return parse_v2(buf, len, header);
-	memcpy(line, buf, len - 2);
-	line[len - 2] = '\0';
-	return parse_v1(line, len - 2, header);
+	if (len == 0)
+		return V1_MIN;
+	if (starts(buf, len, v1_start, V1_START))
+		return need_v1(buf, len);
+	if (starts(buf, len, v2_start, V2_START))
+		return need_v2(buf, len);
+	return -1;
 }
 
 /*
@@ -220,6 +200,21 @@ parse_v2(const unsigned char *buf, size_t len, struct proxy_header *h)
 	default:			/* datagrams, or not assigned */
 		return -1;
 	}
+}
+
+int
+proxy_parse(const unsigned char *buf, size_t len, struct proxy_header *header)
+{
+	char line[V1_MAX + 1];
+
+	memset(header, 0, sizeof(*header));
+	if (len == 0 || proxy_need(buf, len) != 0)
+		return -1;
+	if (buf[0] != v1_start[0])
+		return parse_v2(buf, len, header);
+	memcpy(line, buf, len - 2);
+	line[len - 2] = '\0';
+	return parse_v1(line, len - 2, header);
 }
 
 /* Who may send it. */

@@ -45,7 +45,7 @@ enum request_kind {
 
 struct request {
 	enum request_kind kind;
-	size_t		 argc, envc;	/* RUN_PROGRAM: so many of the strings */
+	size_t		 argc, envc;	/* RUN_PROGRAM: of the strings */
 	int64_t		 time;		/* CONNECT: ms for it */
 	size_t		 len;		/* of the strings, which follow */
 };
@@ -140,7 +140,7 @@ static struct {
 
 /* So many strings, one behind the other, as a list; NULL: they are not. */
 static char **
-split(char **p, const char *end, size_t n)
+split_strings(char **p, const char *end, size_t n)
 {
 	char **list;
 	size_t i;
@@ -162,7 +162,7 @@ split(char **p, const char *end, size_t n)
 
 /* Neither can wait for somebody who does not read. */
 static void
-reply(const struct answer *a, int fd)
+send_answer(const struct answer *a, int fd)
 {
 	if (!send_with(STDIN_FILENO, a, sizeof(*a), fd))
 		_exit(1);
@@ -176,7 +176,7 @@ make_file(struct connection *c, const struct request *r, char *strings, int in)
 
 	(void)c, (void)r, (void)strings, (void)in;
 	a.error = fd == -1 ? errno : 0;
-	reply(&a, fd);
+	send_answer(&a, fd);
 	if (fd != -1)
 		close(fd);
 }
@@ -197,16 +197,16 @@ run_program(struct connection *c, const struct request *r, char *strings,
 	struct answer a = { .error = EPERM };
 	char *p = strings, **argv, **env = NULL;
 
-	argv = split(&p, strings + r->len, r->argc);
+	argv = split_strings(&p, strings + r->len, r->argc);
 	if (argv != NULL)
-		env = split(&p, strings + r->len, r->envc);
+		env = split_strings(&p, strings + r->len, r->envc);
 	if (is_over())
 		a.error = ECANCELED;
 	else if (env != NULL && in != -1 &&
 	    arguments_allowed(c, argv, r->argc, env))
 		a.error = exec_program(argv, env, in, STDIN_FILENO,
 		    c->settings.timeout, &a.result);
-	reply(&a, -1);
+	send_answer(&a, -1);
 	free(env);
 	free(argv);
 }
@@ -220,7 +220,7 @@ check_password(struct connection *c, const struct request *r, char *strings,
 	char *p = strings, **list;
 
 	(void)in;
-	list = split(&p, strings + r->len, 4);
+	list = split_strings(&p, strings + r->len, 4);
 	if (list != NULL && c->settings.auth_program != NULL &&
 	    (strcmp(list[0], "local") == 0 || peer_is_address(list[0]))) {
 		strlcpy(c->addr, list[0], sizeof(c->addr));
@@ -229,7 +229,7 @@ check_password(struct connection *c, const struct request *r, char *strings,
 		a.error = 0;
 	}
 	explicit_bzero(strings, r->len);
-	reply(&a, -1);
+	send_answer(&a, -1);
 	free(list);
 }
 
@@ -313,7 +313,7 @@ open_stream(struct connection *c, const struct request *r, char *strings,
 		    server_connect(s, STDIN_FILENO, conn_now() + r->time);
 		a.error = fd == -1 ? errno : 0;
 	}
-	reply(&a, fd);
+	send_answer(&a, fd);
 	if (fd != -1)
 		close(fd);
 }
@@ -424,7 +424,7 @@ runner_start(struct connection *c)
  * it runs.
  */
 static void
-give_up(void)
+abandon(void)
 {
 	int error = errno;
 
@@ -497,7 +497,7 @@ request(const struct request *r, const char *strings, int in, int64_t grace,
 		errno = EPIPE;
 	}
 	log_error(errno, "runner", NULL);
-	give_up();
+	abandon();
 	return -1;
 }
 

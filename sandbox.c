@@ -3,8 +3,8 @@
  * sandbox.c - what the process gives up before it reads the client's first
  * octet.
  *
- * Landlock leaves it the spool to write to and the files that the settings name,
- * seccomp the system calls of a session: no new descriptors but files, no
+ * Landlock leaves it the spool to write to and the files that the settings
+ * name, seccomp the system calls of a session: no new descriptors but files, no
  * processes, no sockets, no programs but smtpd-tls, which starts with all of
  * this in force.  What else there is to do, runner.c does.  (Through the
  * dynamic loader, which must be executable, that is any program in reach; but
@@ -230,7 +230,7 @@ may_become_other(const struct settings *s)
 
 #ifdef ARCH
 static void
-add(struct program *p, unsigned code, uint32_t k)
+add_op(struct program *p, unsigned code, uint32_t k)
 {
 	if (p->len == PROGRAM_MAX)
 		errx(EX_SOFTWARE, "sandbox: the program is too long");
@@ -239,9 +239,9 @@ add(struct program *p, unsigned code, uint32_t k)
 }
 
 #define DATA(member)	(uint32_t)offsetof(struct seccomp_data, member)
-#define LOAD(p, at)	add(p, BPF_LD | BPF_W | BPF_ABS, at)
-#define COMPUTE(p, op, k) add(p, BPF_ALU | BPF_K | (op), k)
-#define RETURN(p, k)	add(p, BPF_RET | BPF_K, k)
+#define LOAD(p, at)	add_op(p, BPF_LD | BPF_W | BPF_ABS, at)
+#define COMPUTE(p, op, k) add_op(p, BPF_ALU | BPF_K | (op), k)
+#define RETURN(p, k)	add_op(p, BPF_RET | BPF_K, k)
 #define REFUSE		(SECCOMP_RET_ERRNO | (ENOSYS & SECCOMP_RET_DATA))
 
 static void
@@ -262,19 +262,19 @@ branch(struct program *p, unsigned op, uint32_t k, struct label *yes,
 {
 	jump(yes, p->len, IF);
 	jump(no, p->len, ELSE);
-	add(p, BPF_JMP | BPF_K | op, k);
+	add_op(p, BPF_JMP | BPF_K | op, k);
 }
 
 static void
 go(struct program *p, struct label *to)
 {
 	jump(to, p->len, ALWAYS);
-	add(p, BPF_JMP | BPF_JA, 0);
+	add_op(p, BPF_JMP | BPF_JA, 0);
 }
 
 /* Here it is. */
 static void
-place(struct program *p, struct label *l)
+place_label(struct program *p, struct label *l)
 {
 	unsigned i, far;
 	struct sock_filter *from;
@@ -310,11 +310,11 @@ narrow_call(struct program *p, unsigned call, unsigned argument, bool wide,
 	LOAD(p, at + LOW_HALF);
 	for (i = 0; i < n; i++)
 		branch(p, BPF_JEQ, values[i], &allowed, NULL);
-	place(p, &refused);
+	place_label(p, &refused);
 	RETURN(p, REFUSE);
-	place(p, &allowed);
+	place_label(p, &allowed);
 	RETURN(p, SECCOMP_RET_ALLOW);
-	place(p, &others);
+	place_label(p, &others);
 }
 
 /*
@@ -331,23 +331,23 @@ allow_words(struct program *p, const uint32_t *words)
 
 	LOAD(p, DATA(nr));
 	COMPUTE(p, BPF_AND, 31);
-	add(p, BPF_MISC | BPF_TAX, 0);
+	add_op(p, BPF_MISC | BPF_TAX, 0);
 	LOAD(p, DATA(nr));
 	COMPUTE(p, BPF_RSH, 5);
 	for (i = 0; i < WORDS_MAX; i++) {
 		if (words[i] == 0)
 			continue;
 		branch(p, BPF_JEQ, i, NULL, &next);
-		add(p, BPF_LD | BPF_IMM, words[i]);
+		add_op(p, BPF_LD | BPF_IMM, words[i]);
 		go(p, &found);
-		place(p, &next);
+		place_label(p, &next);
 	}
 	RETURN(p, REFUSE);
-	place(p, &found);
-	add(p, BPF_ALU | BPF_RSH | BPF_X, 0);
+	place_label(p, &found);
+	add_op(p, BPF_ALU | BPF_RSH | BPF_X, 0);
 	branch(p, BPF_JSET, 1, NULL, &refused);
 	RETURN(p, SECCOMP_RET_ALLOW);
-	place(p, &refused);
+	place_label(p, &refused);
 	RETURN(p, REFUSE);
 }
 
@@ -361,7 +361,7 @@ add_calls(uint32_t *words, const unsigned short *list, size_t n)
 }
 
 static void
-build(struct program *p, const struct connection *c)
+build_program(struct program *p, const struct connection *c)
 {
 	const struct settings *s = &c->settings;
 	const uint32_t socket = (uint32_t)runner_socket();
@@ -380,7 +380,7 @@ build(struct program *p, const struct connection *c)
 	LOAD(p, DATA(arch));
 	branch(p, BPF_JEQ, ARCH, &ours, NULL);
 	RETURN(p, SECCOMP_RET_KILL_PROCESS);	/* another machine's numbers */
-	place(p, &ours);
+	place_label(p, &ours);
 	LOAD(p, DATA(nr));
 	for (i = 0; i < nitems(narrow); i++)
 		narrow_call(p, narrow[i].call, narrow[i].argument,
@@ -397,7 +397,7 @@ calls_enter(const struct connection *c)
 	struct program p;
 	struct sock_fprog program;
 
-	build(&p, c);
+	build_program(&p, c);
 	program.len = p.len;
 	program.filter = p.code;
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ?
@@ -451,7 +451,7 @@ paths_allow(int set, const char *path, uint64_t access)
  * loaded what TLS reads.
  */
 static bool
-is_read(const struct connection *c, enum reader reader)
+opened_inside(const struct connection *c, enum reader reader)
 {
 	const struct settings *s = &c->settings;
 
@@ -472,11 +472,11 @@ paths_files(int set, const struct connection *c)
 	struct named_file f = { 0 };
 
 	while (settings_next_file(&c->settings, &f))
-		if (is_read(c, f.reader) &&
+		if (opened_inside(c, f.reader) &&
 		    paths_allow(set, f.path, LL_READ_FILE) == -1)
 			return -1;
 	if (c->settings.auth_file == NULL ||
-	    !is_read(c, READ_BY_AUTH))
+	    !opened_inside(c, READ_BY_AUTH))
 		return 0;
 	return paths_allow(set, MACHINE_ID, LL_READ_FILE);
 }

@@ -84,7 +84,7 @@ endpoints(const struct server *s, struct endpoint e[2])
 
 /* 0, or -1 with errno: the deadline, SIGTERM, or nobody waits any more. */
 static int
-await(int fd, short events, int watch, int64_t deadline)
+await_server(int fd, short events, int watch, int64_t deadline)
 {
 	struct pollfd p[] = {
 		{ .fd = fd, .events = events },
@@ -114,10 +114,12 @@ await_connection(int fd, int watch, int64_t deadline)
 	int64_t again = conn_now() + TICK;
 
 	if (errno == EINPROGRESS || errno == EALREADY)
-		return await(fd, POLLOUT, watch, deadline);
+		return await_server(fd, POLLOUT, watch, deadline);
 	if (errno != EAGAIN)
 		return -1;
-	if (await(-1, 0, watch, again < deadline ? again : deadline) == -1 &&
+	if (again > deadline)
+		again = deadline;
+	if (await_server(-1, 0, watch, again) == -1 &&
 	    (errno != ETIMEDOUT || conn_now() >= deadline))
 		return -1;
 	return 0;

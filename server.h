@@ -14,7 +14,7 @@ enum server_kind { SERVER_UNIX, SERVER_INET, SERVER_EXEC };
 
 struct server {
 	enum server_kind kind;
-	char		*text;		/* as it is in the settings; NULL: none */
+	char		*text;		/* of the setting; NULL: none */
 	char		*path;		/* unix: */
 	char		*host;		/* inet:, without brackets */
 	uint16_t	 port;

@@ -30,7 +30,7 @@ engine_muted(const struct session *s)
 }
 
 static void
-undecided(struct session_verdict *v)
+set_undecided(struct session_verdict *v)
 {
 	v->kind = SESSION_UNDECIDED;
 	v->code = 0;
@@ -40,7 +40,7 @@ undecided(struct session_verdict *v)
 bool
 engine_enter(struct session *s, bool hook, struct engine_question *q)
 {
-	undecided(&q->verdict);
+	set_undecided(&q->verdict);
 	if (!hook || engine_muted(s))
 		return false;
 	q->early.kind = SESSION_LATER;
@@ -357,7 +357,7 @@ session_challenge(struct session *s, const unsigned char *p, size_t len)
 void
 session_accept(struct session_verdict *v, const char *text)
 {
-	undecided(v);
+	set_undecided(v);
 	v->kind = SESSION_ACCEPT;
 	copy(v->text, text, sizeof(v->text));
 }
@@ -366,7 +366,7 @@ void
 session_refuse(struct session_verdict *v, int code, const char *status,
     const char *text)
 {
-	undecided(v);
+	set_undecided(v);
 	v->kind = SESSION_REFUSE;
 	v->code = code;
 	copy(v->status, status, sizeof(v->status));

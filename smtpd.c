@@ -32,7 +32,7 @@ static struct session_buffers	 buffers;	/* most of it untouched */
  * What was sent may make room for more.
  */
 static int
-flush(struct session *s)
+flush_replies(struct session *s)
 {
 	const char *p;
 	size_t n;
@@ -52,7 +52,7 @@ on_starttls(void *arg, struct session_verdict *v)
 {
 	struct connection *c = arg;
 
-	if (tls_module == NULL && flush(&c->session) == 0)
+	if (tls_module == NULL && flush_replies(&c->session) == 0)
 		handover_starttls(c);
 	if ((c->forked && !keys_there()) ||
 	    conn_tls_load(&c->settings) == -1)
@@ -125,8 +125,9 @@ static struct session_hooks hooks = {
 static unsigned
 extensions(const struct settings *set)
 {
-	unsigned all = SESSION_EXT_PIPELINING | SESSION_EXT_SIZE | SESSION_EXT_8BITMIME |
-	    SESSION_EXT_STATUSCODES | SESSION_EXT_CHUNKING | SESSION_EXT_BINARYMIME |
+	unsigned all = SESSION_EXT_PIPELINING | SESSION_EXT_SIZE |
+	    SESSION_EXT_8BITMIME | SESSION_EXT_STATUSCODES |
+	    SESSION_EXT_CHUNKING | SESSION_EXT_BINARYMIME |
 	    SESSION_EXT_SMTPUTF8 | SESSION_EXT_LIMITS | SESSION_EXT_HELP;
 
 	if (set->tls == TLS_OFFER || set->tls == TLS_REQUIRE)
@@ -200,7 +201,7 @@ cut(struct connection *c, ssize_t n)
 }
 
 static void
-start_tls(struct connection *c)
+start_session_tls(struct connection *c)
 {
 	if (conn_tls_start(&c->tls) == -1) {
 		c->reason = "tls failed";
@@ -218,7 +219,7 @@ start_tls(struct connection *c)
 
 /* False: the last that the client said was QUIT. */
 static bool
-serve(struct connection *c)
+serve_input(struct connection *c)
 {
 	struct session *s = &c->session;
 	struct session_verdict v;
@@ -234,13 +235,13 @@ serve(struct connection *c)
 		if (c->wipe)
 			explicit_bzero(input, used);
 		c->wipe = false;
-		if (flush(s) == -1) {
+		if (flush_replies(s) == -1) {
 			cut(c, -1);
 			break;
 		}
 		if (session_want(s) == SESSION_TLS) {
 			explicit_bzero(input, most);	/* said in clear */
-			start_tls(c);
+			start_session_tls(c);
 		} else if (session_want(s) == SESSION_ANSWER) {
 			transaction_answer(c, &v);
 			session_answer(s, &v);
@@ -254,7 +255,7 @@ serve(struct connection *c)
 	}
 	if (c->wipe)
 		explicit_bzero(input, len);
-	log_release(flush(s) == 0);
+	log_release(flush_replies(s) == 0);
 	return !c->quit || used < len;
 }
 
@@ -304,7 +305,7 @@ start_implicit(struct connection *c)
 		session_hangup(&c->session);
 		conn_close(false);
 	} else
-		start_tls(c);
+		start_session_tls(c);
 }
 
 static void
@@ -345,7 +346,7 @@ welcome(struct connection *c)
 
 	if (!set->proxy_protocol && set->tls != TLS_IMPLICIT) {
 		open_session(c);
-		flush(&c->session);
+		flush_replies(&c->session);
 		if (!go_inside(c, false))
 			end_at_once(c);
 		return 0;
@@ -387,7 +388,7 @@ begin_forked(struct connection *c)
 }
 
 static int
-begin(struct connection *c)
+begin_session(struct connection *c)
 {
 	struct session_counters counters;
 	char helo[SESSION_NAME_MAX + 1];
@@ -426,9 +427,9 @@ session(struct connection *c)
 {
 	bool early;
 
-	if ((c->forked ? begin_forked(c) : begin(c)) == -1)
+	if ((c->forked ? begin_forked(c) : begin_session(c)) == -1)
 		return;
-	early = serve(c);
+	early = serve_input(c);
 	filter_stop(c);
 	log_close(c);
 	log_finish();
@@ -472,7 +473,7 @@ help(void)
 	puts(usage_text);
 	puts("  -f file  read settings from it: smtpd.conf(5)\n"
 	    "  -h       this help; --help as well\n"
-	    "  -l addr  listen there, instead of one session on standard input\n"
+	    "  -l addr  listen there, not one session on standard input\n"
 	    "  -o n=v   one setting, which beats the file's\n"
 	    "  -t       test the settings and what they name\n"
 	    "  -T       print the settings in effect\n"
@@ -491,7 +492,7 @@ static struct {
 
 /* -o wins over the file wherever it stands, so the file is read first. */
 static int
-load(struct settings *set, char *err, size_t size)
+load_settings(struct settings *set, char *err, size_t size)
 {
 	int ch;
 
@@ -542,7 +543,7 @@ options(int argc, char **argv)
 
 /* No exit(3) where a process was forked: what there is to free goes with it. */
 static int
-finish(const struct connection *c)
+end_process(const struct connection *c)
 {
 #ifndef __SANITIZE_ADDRESS__	/* which looks for leaks at exit(3) */
 	if (c->forked)
@@ -568,7 +569,7 @@ main(int argc, char **argv)
 		return 0;
 	}
 	handover_arguments(argv);
-	if (load(&client.settings, err, sizeof(err)) == -1)
+	if (load_settings(&client.settings, err, sizeof(err)) == -1)
 		return keys_wanted() ? keys_run(&client.settings, err) :
 		    action == 0 && listen_wanted() ?
 		    listen_misconfigured(err) :
@@ -584,7 +585,7 @@ main(int argc, char **argv)
 	if (keys_wanted())
 		return keys_run(&client.settings, NULL);
 	if (listen_wanted())
-		listen_run(&client, load);
+		listen_run(&client, load_settings);
 	session(&client);
-	return finish(&client);
+	return end_process(&client);
 }

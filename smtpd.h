@@ -277,6 +277,8 @@ void	handover_to(const char *program);
 bool	handover_works(const char *program);
 /* The same in mid-session; send the replies first. */
 void	handover_starttls(const struct connection *);
+/* The next word at *p, a number of at most max; false: it is none. */
+bool	handover_number(char **p, long long max, long long *);
 /*
  * At the start: what handover_starttls() handed over.  1; 0 if there is
  * nothing; -1 if it is malformed, as from another version.
@@ -463,7 +465,7 @@ bool	prefix_match(char *const *prefixes, const char *addr);
  * tls.c: GnuTLS, in smtpd-tls only, since loading it costs more than a whole
  * session without.
  */
-#define TLS_SIGN_MAX		512	/* octets to be signed: a hash, mostly */
+#define TLS_SIGN_MAX		512	/* octets to sign: a hash, mostly */
 #define TLS_SIGNATURE_MAX	2048	/* of RSA with 16384 bits */
 
 struct tls_sign {		/* one signature that is asked for */

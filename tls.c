@@ -94,7 +94,7 @@ load_priority(gnutls_priority_t *priority, const struct settings *s, char *err,
 }
 
 static int
-load(struct loaded *to, const struct settings *s, tls_signer *signer,
+load_all(struct loaded *to, const struct settings *s, tls_signer *signer,
     char *err, size_t size)
 {
 	struct loaded new = { .done = true };
@@ -117,7 +117,7 @@ load(struct loaded *to, const struct settings *s, tls_signer *signer,
 static int
 tls_load(const struct settings *s, tls_signer *signer, char *err, size_t size)
 {
-	if (load(&loaded, s, signer, err, size) == -1)
+	if (load_all(&loaded, s, signer, err, size) == -1)
 		return -1;
 	loaded.forked = true;
 	return 0;
@@ -168,7 +168,7 @@ tls_open(const struct settings *s, char *err, size_t size)
 
 	if (size > 0)
 		err[0] = '\0';
-	if (!loaded.done && load(&loaded, s, NULL, err, size) == -1)
+	if (!loaded.done && load_all(&loaded, s, NULL, err, size) == -1)
 		return NULL;
 	if (start_session(t, s, err, size) == 0)
 		return t;
@@ -180,7 +180,7 @@ tls_open(const struct settings *s, char *err, size_t size)
 /* The wire. */
 
 static void
-end(struct tls *t, int error)
+end_tls(struct tls *t, int error)
 {
 	if (t->ended)
 		return;
@@ -189,31 +189,31 @@ end(struct tls *t, int error)
 }
 
 static int
-emit(struct tls *t, const void *data, size_t len)
+write_wire(struct tls *t, const void *data, size_t len)
 {
 	if (len == 0 || t->write(data, len) == 0)
 		return 0;
-	end(t, errno);
+	end_tls(t, errno);
 	t->mute = true;
 	return -1;
 }
 
 static int
-flush(struct tls *t)
+flush_wire(struct tls *t)
 {
 	size_t len = t->out_len;
 
 	t->out_len = 0;
-	return emit(t, t->out, len);
+	return write_wire(t, t->out, len);
 }
 
 static int
-put(struct tls *t, const void *data, size_t len)
+put_wire(struct tls *t, const void *data, size_t len)
 {
-	if (len > sizeof(t->out) - t->out_len && flush(t) == -1)
+	if (len > sizeof(t->out) - t->out_len && flush_wire(t) == -1)
 		return -1;
 	if (len > sizeof(t->out))
-		return emit(t, data, len);
+		return write_wire(t, data, len);
 	memcpy(t->out + t->out_len, data, len);
 	t->out_len += len;
 	return 0;
@@ -230,7 +230,7 @@ wire_error(struct tls *t, int error)
 	bool last_word = error == ETIMEDOUT || error == ETIME ||
 	    error == EINTR;
 
-	end(t, error);
+	end_tls(t, error);
 	gnutls_transport_set_errno(t->session, last_word ? EAGAIN : EIO);
 	return -1;
 }
@@ -248,7 +248,7 @@ wire_push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int count)
 	int i;
 
 	for (i = 0; i < count; i++) {
-		if (put(t, iov[i].iov_base, iov[i].iov_len) == -1)
+		if (put_wire(t, iov[i].iov_base, iov[i].iov_len) == -1)
 			return wire_error(t, EIO);
 		total += (ssize_t)iov[i].iov_len;
 	}
@@ -264,7 +264,7 @@ wire_pull(gnutls_transport_ptr_t ptr, void *data, size_t size)
 	ssize_t n;
 
 	if (t->in_start == t->in_end) {
-		if (t->ended || flush(t) == -1)
+		if (t->ended || flush_wire(t) == -1)
 			return wire_error(t, EIO);
 		if ((n = t->read(t->in, sizeof(t->in))) <= 0)
 			return n == 0 ? 0 : wire_error(t, errno);
@@ -307,14 +307,14 @@ send_alert(struct tls *t, int rc)
 		    GNUTLS_A_NO_RENEGOTIATION);
 	else
 		gnutls_alert_send_appropriate(t->session, rc);
-	flush(t);
+	flush_wire(t);
 }
 
 static void
 fail(struct tls *t, int rc)
 {
 	send_alert(t, rc);
-	end(t, errno_of(rc));
+	end_tls(t, errno_of(rc));
 	t->mute = true;
 }
 
@@ -454,7 +454,7 @@ see_hello(gnutls_session_t session, unsigned type, unsigned when,
 }
 
 static int
-negotiate(struct tls *t)
+shake_hands(struct tls *t)
 {
 	int rc, warnings = 0;
 
@@ -472,8 +472,8 @@ refuse_client(struct tls *t, const struct tls_info *info, char *err,
 	gnutls_alert_send(t->session, GNUTLS_AL_FATAL,
 	    strcmp(info->verify, "none") == 0 ?
 	    GNUTLS_A_CERTIFICATE_REQUIRED : GNUTLS_A_BAD_CERTIFICATE);
-	flush(t);
-	end(t, EACCES);
+	flush_wire(t);
+	end_tls(t, EACCES);
 	t->mute = true;
 	snprintf(err, size, "client certificate: %s", info->verify);
 	return -1;
@@ -509,7 +509,7 @@ tls_handshake(void *arg, ssize_t (*rd)(void *, size_t),
 	gnutls_transport_set_pull_function(t->session, wire_pull);
 	gnutls_handshake_set_hook_function(t->session,
 	    GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE, see_hello);
-	rc = negotiate(t);
+	rc = shake_hands(t);
 	info->offered = version_name(t->offered);
 	if (rc < 0) {
 		explain(t, rc, err, size);
@@ -519,8 +519,8 @@ tls_handshake(void *arg, ssize_t (*rd)(void *, size_t),
 	describe(t, info);
 	if (t->client_required && info->client == NULL)
 		return refuse_client(t, info, err, size);
-	if (loaded.certificates.tickets && gnutls_protocol_get_version(t->session) ==
-	    GNUTLS_TLS1_3)
+	if (loaded.certificates.tickets &&
+	    gnutls_protocol_get_version(t->session) == GNUTLS_TLS1_3)
 		gnutls_session_ticket_send(t->session, 1, 0);
 	forget_keys(t);
 	malloc_trim(0);		/* a session that waits keeps 32 KiB less */
@@ -540,11 +540,11 @@ tls_close(void *arg)
 {
 	struct tls *t = arg;
 
-	end(t, EPIPE);
+	end_tls(t, EPIPE);
 	if (t->mute)
 		return;
 	gnutls_bye(t->session, GNUTLS_SHUT_WR);
-	flush(t);
+	flush_wire(t);
 	t->mute = true;
 }
 
@@ -562,7 +562,7 @@ tls_read(void *arg, void *data, size_t size)
 		if (n > 0)
 			return n;
 		if (n == 0) {
-			end(t, 0);
+			end_tls(t, 0);
 			tls_close(t);
 		} else if (n != GNUTLS_E_AGAIN)
 			fail(t, (int)n);
@@ -587,7 +587,7 @@ tls_write(void *arg, const void *data, size_t len)
 		p += n;
 		len -= (size_t)n;
 	}
-	if (!t->mute && flush(t) == 0)
+	if (!t->mute && flush_wire(t) == 0)
 		return 0;
 	errno = t->error != 0 ? t->error : EPIPE;
 	return -1;

@@ -31,7 +31,8 @@
  *	keys process	keys_load(), and for each question sign()
  *	listener	load(set, signer), before each fork at the latest
  *	its children	open(), which then loads nothing; handshake(), in
- *			which the signer is called once, and asks the keys process
+ *			which the signer is called once, and asks the keys
+ *			process
  *
  * so that private keys are in the keys process alone.  Both loads may be done
  * again when files have changed: what is not good leaves everything as it was.

@@ -26,7 +26,7 @@ keep_dsn(struct strings *dsn, const struct session_rcpt *r)
 }
 
 static void
-keep(char *to, size_t size, const char *s)
+copy_or_clear(char *to, size_t size, const char *s)
 {
 	strlcpy(to, s != NULL ? s : "", size);
 }
@@ -43,9 +43,9 @@ transaction_mail(void *arg, const struct session_mail *m,
 	tx->utf8 = m->utf8;
 	tx->declared = m->size;
 	tx->priority = m->priority;
-	keep(tx->dsn_ret, sizeof(tx->dsn_ret), m->ret);
-	keep(tx->dsn_envid, sizeof(tx->dsn_envid), m->envid);
-	keep(tx->sender_auth, sizeof(tx->sender_auth), m->auth);
+	copy_or_clear(tx->dsn_ret, sizeof(tx->dsn_ret), m->ret);
+	copy_or_clear(tx->dsn_envid, sizeof(tx->dsn_envid), m->envid);
+	copy_or_clear(tx->sender_auth, sizeof(tx->sender_auth), m->auth);
 	c->messages++;
 	if (c->hurry)	/* not any more: it has mail */
 		conn_hurry(&c->settings, false);

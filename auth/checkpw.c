@@ -37,7 +37,7 @@ struct environment {
 
 /* A pipe that holds the question: its reading end, or -1. */
 static int
-fill(const char *user, const char *password)
+fill_pipe(const char *user, const char *password)
 {
 	char text[CHECKPW_MAX];
 	ssize_t written;
@@ -108,7 +108,7 @@ log_end(const struct process *p)
 }
 
 static enum auth_result
-result(const struct process *p)
+judge_end(const struct process *p)
 {
 	if (!p->late && WIFEXITED(p->status) && WEXITSTATUS(p->status) == 0)
 		return AUTH_RIGHT;
@@ -120,7 +120,7 @@ result(const struct process *p)
 
 /* question: a pipe, to become its descriptor 3. */
 static enum auth_result
-run(const struct connection *c, int question, int watch)
+ask_program(const struct connection *c, int question, int watch)
 {
 	const int files[] = { PROCESS_NULL, PROCESS_NULL, PROCESS_NULL,
 	    question };
@@ -138,7 +138,7 @@ run(const struct connection *c, int question, int watch)
 		return AUTH_BROKEN;
 	}
 	process_finish(&p, &limits);
-	return result(&p);
+	return judge_end(&p);
 }
 
 /*
@@ -152,13 +152,13 @@ checkpw_run(const struct connection *c, const char *user,
 	enum auth_result r;
 	int question;
 
-	if ((question = fill(user, password)) == -1) {
+	if ((question = fill_pipe(user, password)) == -1) {
 		if (errno == EMSGSIZE)
 			return AUTH_WRONG;
 		log_error(errno, "auth-program", c->settings.auth_program[0]);
 		return AUTH_BROKEN;
 	}
-	r = run(c, question, watch);
+	r = ask_program(c, question, watch);
 	close(question);
 	return r;
 }

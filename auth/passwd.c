@@ -252,7 +252,7 @@ is_scram(const struct line *line)
 
 /* Is it a hash to work with? */
 static bool
-parse(const struct line *line, struct entry *entry)
+parse_entry(const struct line *line, struct entry *entry)
 {
 	const char *hash = line->hash;
 	size_t i, n, len = line->hash_len;
@@ -287,7 +287,8 @@ passwd_has_verifier(void)
 
 	first_line();
 	while ((n = next_line(&line)) == 1)
-		if (fields(&line) && is_scram(&line) && parse(&line, &entry))
+		if (fields(&line) && is_scram(&line) &&
+		    parse_entry(&line, &entry))
 			break;
 	forget();
 	explicit_bzero(&entry, sizeof(entry));
@@ -354,7 +355,7 @@ decoy_offset(const char *user, off_t *offset)
  * offset, or else the first one.
  */
 static int
-scan(const char *user, bool scram, off_t offset, struct entry *own,
+scan_users(const char *user, bool scram, off_t offset, struct entry *own,
     struct entry *decoy)
 {
 	struct entry entry;
@@ -367,10 +368,10 @@ scan(const char *user, bool scram, off_t offset, struct entry *own,
 	while ((n = next_line(&line)) == 1) {
 		if (!seen && is_user(&line, user, len)) {
 			seen = true;
-			known = fields(&line) && parse(&line, own) &&
+			known = fields(&line) && parse_entry(&line, own) &&
 			    (!scram || own->scram);
 		} else if ((!any || (!beyond && line.at > offset)) &&
-		    fields(&line) && parse(&line, &entry) &&
+		    fields(&line) && parse_entry(&line, &entry) &&
 		    (!scram || entry.scram)) {
 			*decoy = entry;
 			any = true;
@@ -386,13 +387,13 @@ scan(const char *user, bool scram, off_t offset, struct entry *own,
  * with a colon could match two fields of a line.
  */
 static int
-find(const char *user, bool scram, off_t offset, struct entry *entry)
+find_user(const char *user, bool scram, off_t offset, struct entry *entry)
 {
 	struct entry decoy = { 0 };
 	int found;
 
 	memset(entry, 0, sizeof(*entry));
-	found = scan(strchr(user, ':') != NULL ? "" : user, scram, offset,
+	found = scan_users(strchr(user, ':') != NULL ? "" : user, scram, offset,
 	    entry, &decoy);
 	if (found == 0)
 		*entry = decoy;
@@ -421,7 +422,7 @@ int
 passwd_verifier(const char *user, struct verifier *v)
 {
 	struct entry entry;
-	int found = find(user, true, 0, &entry);
+	int found = find_user(user, true, 0, &entry);
 
 	*v = entry.verifier;
 	explicit_bzero(&entry, sizeof(entry));
@@ -460,7 +461,7 @@ passwd_verify(const char *user, const char *password)
 	int known, right;
 
 	if (decoy_offset(user, &offset) == -1 ||
-	    (known = find(user, false, offset, &entry)) == -1)
+	    (known = find_user(user, false, offset, &entry)) == -1)
 		return AUTH_BROKEN;
 	right = entry.scram ? verifier_password(&entry.verifier, password) :
 	    crypt_password(entry.hash, password);
@@ -493,7 +494,7 @@ check_line(struct line *line, unsigned long number)
 		wrong = "not a user name";
 	else if (passwd.names)
 		wrong = NULL;
-	else if (!locked(line) && !parse(line, &entry))
+	else if (!locked(line) && !parse_entry(line, &entry))
 		wrong = "no hash that can be used";
 	if (wrong == NULL)
 		return 0;

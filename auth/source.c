@@ -76,7 +76,7 @@ result_of(int yes)
 }
 
 static enum auth_result
-answer(const struct auth_question *q, struct auth_answer *a)
+answer_question(const struct auth_question *q, struct auth_answer *a)
 {
 	if (!source.opened || source.broken)
 		return AUTH_BROKEN;
@@ -111,7 +111,7 @@ source_answer(const struct auth_question *q, struct auth_answer *a)
 	    !is_string(q->password, sizeof(q->password)) ||
 	    !is_string(q->message, sizeof(q->message)))
 		return -1;
-	a->result = answer(q, a);
+	a->result = answer_question(q, a);
 	return 0;
 }
 

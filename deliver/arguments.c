@@ -31,9 +31,9 @@ static const char *const body_names[] = {
 /* What the runner lets through; the first as it is here. */
 static const char *const env_names[] = {
 	"PATH", "SENDER", "RECIPIENT", "RECIPIENTS", "REMOTE_ADDR",
-	"REMOTE_PORT", "HELO", "PROTOCOL", "AUTH_USER", "TLS_PROTOCOL", "TLS_CIPHER",
-	"TLS_CLIENT", "SESSION_ID", "MESSAGE_SIZE", "BODY", "SMTPUTF8",
-	"SENDER_AUTH", "MT_PRIORITY", "DSN_RET", "DSN_ENVID",
+	"REMOTE_PORT", "HELO", "PROTOCOL", "AUTH_USER", "TLS_PROTOCOL",
+	"TLS_CIPHER", "TLS_CLIENT", "SESSION_ID", "MESSAGE_SIZE", "BODY",
+	"SMTPUTF8", "SENDER_AUTH", "MT_PRIORITY", "DSN_RET", "DSN_ENVID",
 	"DSN_NOTIFY", "DSN_ORCPT"
 };
 
@@ -49,7 +49,7 @@ arguments_each(const struct settings *s)
 }
 
 static size_t
-count_words(char *const *words)
+list_length(char *const *words)
 {
 	size_t n;
 
@@ -85,7 +85,7 @@ make_argv(struct connection *c, const char *recipient)
 	char **argv;
 	size_t i, n = 0;
 
-	argv = reallocarray(NULL, count_words(words) +
+	argv = reallocarray(NULL, list_length(words) +
 	    c->tx.recipients.count + 1, sizeof(*argv));
 	if (argv == NULL)
 		return NULL;
@@ -263,7 +263,7 @@ argv_allowed(char *const *words, char *const *argv, size_t argc)
 {
 	size_t i, n, each, lists = 0;
 
-	n = count_words(words);
+	n = list_length(words);
 	for (i = 0; i < n; i++)
 		lists += strcmp(words[i], "{recipients}") == 0;
 	each = lists > 0 && argc >= n - lists ? (argc - (n - lists)) / lists :

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <ctype.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -130,12 +131,6 @@ outcome(const struct exec_result *r)
 	return &outcomes[i];
 }
 
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /*
  * The program may begin its line with a code of its own, if that is of the
  * class of its exit status.  421 would say that the session ends.
@@ -145,8 +140,8 @@ own_code(const char *text, int code)
 {
 	int n;
 
-	if (!is_digit(text[0]) || text[1] < '0' || text[1] > '5' ||
-	    !is_digit(text[2]) || text[3] != ' ')
+	if (!isdigit((unsigned char)text[0]) || text[1] < '0' ||
+	    text[1] > '5' || !isdigit((unsigned char)text[2]) || text[3] != ' ')
 		return 0;
 	n = (text[0] - '0') * 100 + (text[1] - '0') * 10 + text[2] - '0';
 	return n / 100 == code / 100 && n != 421 ? n : 0;
@@ -162,7 +157,7 @@ own_status(const char *text, int code)
 }
 
 static void
-take_text(struct session_verdict *v, const char *said)
+take_reply(struct session_verdict *v, const char *said)
 {
 	int code = own_code(said, v->code);
 	size_t len;
@@ -187,7 +182,7 @@ verdict(const struct exec_result *r, const char *recipient)
 	char how[24];
 
 	if (o->meant && r->text[0] != '\0')
-		take_text(&v, r->text);
+		take_reply(&v, r->text);
 	if (v.kind == SESSION_REFUSE)
 		log_event("program", "exit", log_status(r, how, sizeof(how)),
 		    "recipient", recipient, "text",

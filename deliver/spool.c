@@ -250,7 +250,7 @@ open_spool(void)
 
 /* Is every directory there?  The sandbox has no rule for one that is not. */
 static bool
-is_complete(const char *path)
+all_there(const char *path)
 {
 	struct stat st;
 	char part[PATH_MAX];
@@ -266,7 +266,7 @@ is_complete(const char *path)
 void
 spool_make(const char *path)
 {
-	if (is_complete(path))
+	if (all_there(path))
 		return;
 	spool.path = path;
 	if (open_dir() == 0)
@@ -308,7 +308,7 @@ create_named(void)
  * need not let anything be written to in new/, only moved there.
  */
 static int
-create(void)
+create_file(void)
 {
 	int fd;
 
@@ -334,7 +334,7 @@ spool_create(const struct settings *set)
 	/* The sandbox lets it be read only where somebody has to. */
 	spool.mode = set->servers[MILTER][0].text != NULL ? O_RDWR : O_WRONLY;
 	if (spool.new != -1 || open_spool() == 0)
-		fd = create();
+		fd = create_file();
 	if (fd == -1)
 		close_spool();
 	return fd;
@@ -378,7 +378,7 @@ link_unnamed(int fd)
  * its name is in a directory that was synced after it.
  */
 static int
-commit(int fd)
+commit_file(int fd)
 {
 	if (!spool.named && link_unnamed(fd) == -1)
 		return spool_failed("link", "tmp");
@@ -410,7 +410,7 @@ spool_commit(struct connection *c, int fd, uint64_t size, unsigned recipient,
 	int error;
 
 	(void)c, (void)size, (void)recipient, (void)v;
-	if (commit(fd) == 0)
+	if (commit_file(fd) == 0)
 		return 0;
 	error = errno;
 	remove_named();
@@ -511,6 +511,6 @@ spool_check(const struct settings *set)
 }
 
 const struct target spool_target = {
-	"spool", spool.name, false, spool_create, spool_commit, spool_drop, spool_each,
-	spool_check
+	"spool", spool.name, false, spool_create, spool_commit, spool_drop,
+	spool_each, spool_check
 };

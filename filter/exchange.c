@@ -125,7 +125,7 @@ link_open(struct link *l, int64_t deadline)
 
 /* A kept connection that the server has closed meanwhile is replaced. */
 static ssize_t
-ask(struct link *l, const char *question, size_t question_len,
+query(struct link *l, const char *question, size_t question_len,
     char *answer, size_t size, int64_t deadline)
 {
 	ssize_t len;
@@ -172,7 +172,7 @@ exchange(const struct server *s, const char *question, size_t question_len,
 		errno = EALREADY;
 		return -1;
 	}
-	len = ask(l, question, question_len, answer, size,
+	len = query(l, question, question_len, answer, size,
 	    conn_now() + (int64_t)seconds * 1000);
 	l->slow = len == -1 && errno == ETIMEDOUT;
 	return len;

@@ -27,7 +27,7 @@ static struct {
 } milters;
 
 static void
-start(struct connection *c)
+milter_start(struct connection *c)
 {
 	const struct server *s = c->settings.servers[MILTER];
 	unsigned i;
@@ -67,7 +67,7 @@ meet(const struct connection *c)
 }
 
 static struct session_verdict
-greet(struct connection *c, struct milter *m)
+milter_connect(struct connection *c, struct milter *m)
 {
 	struct session_verdict v;
 
@@ -101,14 +101,15 @@ abort_message(struct milter *m)
 }
 
 static struct session_verdict
-begin(struct connection *c, struct milter *m, const struct session_mail *mail)
+milter_mail(struct connection *c, struct milter *m,
+    const struct session_mail *mail)
 {
 	struct session_verdict v = verdict_accept();
 
 	if (m->fd != -1 && !milter_link_idle(m))
 		milter_link_close(m, false);
 	if (m->fd == -1 && m->client == MILTER_UNKNOWN)
-		v = greet(c, m);
+		v = milter_connect(c, m);
 	if (m->client == MILTER_REFUSES)
 		return m->refusal;
 	if (v.kind != SESSION_ACCEPT || m->client == MILTER_PASSES ||
@@ -133,7 +134,7 @@ mail(struct connection *c, const struct session_mail *mail)
 		abort_message(&milters.list[i]);
 	for (i = 0; i < milters.count && v.kind == SESSION_ACCEPT &&
 	    !c->tx.discard; i++)
-		v = begin(c, &milters.list[i], mail);
+		v = milter_mail(c, &milters.list[i], mail);
 	return v;
 }
 
@@ -166,7 +167,7 @@ data(struct connection *c)
 }
 
 static struct session_verdict
-end(struct connection *c, uint64_t size)
+milter_end(struct connection *c, uint64_t size)
 {
 	(void)size;
 	return milters.count == 0 ? verdict_accept() :
@@ -185,7 +186,7 @@ reset(struct connection *c)
 }
 
 static void
-stop(struct connection *c)
+milter_stop(struct connection *c)
 {
 	unsigned i;
 
@@ -196,7 +197,7 @@ stop(struct connection *c)
 
 /* -t: can it be reached, and does it speak as we do? */
 static int
-check(const struct settings *set)
+milter_check(const struct settings *set)
 {
 	const struct server *s = set->servers[MILTER];
 	struct milter m;
@@ -220,7 +221,7 @@ check(const struct settings *set)
 }
 
 const struct filter milter_filter = {
-	.name = "milter", .start = start, .mail = mail, .rcpt = rcpt,
-	.data = data, .end = end, .reset = reset,
-	.stop = stop, .check = check,
+	.name = "milter", .start = milter_start, .mail = mail, .rcpt = rcpt,
+	.data = data, .end = milter_end, .reset = reset,
+	.stop = milter_stop, .check = milter_check,
 };

@@ -132,7 +132,7 @@ bool	milter_refuse(const struct milter_reply *, struct session_verdict *);
  * milter_header_keep().
  */
 #define MILTER_HEADER_MAX	(1u << 20)	/* octets, of the message's */
-#define MILTER_EDITS_MAX	1000		/* of one filter, in a message */
+#define MILTER_EDITS_MAX	1000	/* of one filter, in a message */
 
 struct milter_field {
 	uint32_t	 at, len;	/* in the text, without its line end */
@@ -198,7 +198,7 @@ struct milter {
 	enum milter_state state;
 	enum milter_client client;
 	bool		 told;		/* of a MAIL, without an end */
-	bool		 may_skip;	/* the rest of the body, if it says so */
+	bool		 may_skip;	/* the body's rest, if it says so */
 	bool		 skip;
 	unsigned	 timeout;	/* seconds: no wait is longer */
 	struct session_verdict refusal;	/* of the client */
@@ -232,7 +232,8 @@ enum milter_step {
 	STEP_CONNECT, STEP_HELO, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_EOH
 };
 /*
- * Tell it, and what it says.  argument: of RCPT the path, of MAIL a struct session_mail.
+ * Tell it, and what it says.  argument: of RCPT the path, of MAIL a struct
+ * session_mail.
  */
 struct session_verdict milter_step(struct connection *, struct milter *,
 	    enum milter_step, const void *argument);

@@ -12,17 +12,11 @@
 #include <strings.h>
 
 #include "milter.h"
+#include "session/address.h"
 
 #define STORE_MAX	(4 * MILTER_HEADER_MAX)	/* with all that is added */
 
 /* Reading. */
-
-static bool
-is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 /* The length of the field's name if a line starts one, else 0. */
 static size_t
 name_length(const char *p, size_t len)
@@ -31,7 +25,7 @@ name_length(const char *p, size_t len)
 
 	while (name < len && p[name] > ' ' && p[name] < 0x7f && p[name] != ':')
 		name++;
-	for (colon = name; colon < len && is_blank(p[colon]); colon++)
+	for (colon = name; colon < len && address_is_blank(p[colon]); colon++)
 		;	/* RFC 5322 section 4.5 had it there once */
 	return colon < len && p[colon] == ':' ? name : 0;
 }
@@ -90,7 +84,7 @@ line_length(const char *p, size_t len, bool whole)
 
 /* Without its line end. */
 static size_t
-text_length(const char *p, size_t line, bool crlf)
+field_length(const char *p, size_t line, bool crlf)
 {
 	if (line > 0 && p[line - 1] == '\n')
 		line--;
@@ -108,7 +102,7 @@ is_mbox(const char *p, size_t len)
 
 /* Where the header ends: 0 if that is not known yet. */
 static int
-find_end(struct milter_header *h, bool crlf, bool whole)
+find_header_end(struct milter_header *h, bool crlf, bool whole)
 {
 	size_t at = 0, line, len;
 
@@ -116,13 +110,14 @@ find_end(struct milter_header *h, bool crlf, bool whole)
 		line = line_length(h->text + at, h->len - at, whole);
 		if (line == 0)
 			return 0;
-		len = text_length(h->text + at, line, crlf);
+		len = field_length(h->text + at, line, crlf);
 		if (len == 0) {
 			h->end = at;
 			h->body = at + line;
 			return 1;
 		}
-		if (at == 0 ? is_mbox(h->text, len) : is_blank(h->text[at]))
+		if (at == 0 ? is_mbox(h->text, len) :
+		    address_is_blank(h->text[at]))
 			continue;
 		if (name_length(h->text + at, len) == 0) {
 			h->end = h->body = at;
@@ -147,10 +142,10 @@ list_fields(struct milter_header *h, size_t from, unsigned before)
 
 	for (at = from; at < h->len; at += line) {
 		line = line_length(h->text + at, h->len - at, true);
-		len = text_length(h->text + at, line, false);
+		len = field_length(h->text + at, line, false);
 		if (at == 0 && is_mbox(h->text, len))
 			continue;
-		if (is_blank(h->text[at])) {
+		if (address_is_blank(h->text[at])) {
 			if (before > first)
 				h->fields[before - 1].len = (uint32_t)
 				    (at + len) - h->fields[before - 1].at;
@@ -171,7 +166,7 @@ milter_header_parse(struct milter_header *h, bool crlf, bool whole)
 	int found;
 
 	h->cut = false;
-	if ((found = find_end(h, crlf, whole)) != 1)
+	if ((found = find_header_end(h, crlf, whole)) != 1)
 		return found;
 	/* Every reader of the message must see the end where filters did. */
 	h->edited = h->cut;
@@ -247,7 +242,7 @@ store_value(struct milter_header *h, const char *value)
 		else if (*value != '\n')
 			store(h, "?", 1);
 		else
-			store(h, "\n\t", is_blank(value[1]) ? 1 : 2);
+			store(h, "\n\t", address_is_blank(value[1]) ? 1 : 2);
 	}
 }
 

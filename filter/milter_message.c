@@ -72,7 +72,7 @@ read_header(void)
 }
 
 static struct session_verdict
-load(struct connection *c)
+load_message(struct connection *c)
 {
 	struct milter_header *h = &message.header;
 	int n;
@@ -95,7 +95,7 @@ load(struct connection *c)
 
 /* False: it is more than a packet can have. */
 static bool
-put_field(struct milter_output *o, const struct milter_header *h,
+send_field(struct milter_output *o, const struct milter_header *h,
     const struct milter_field *f, bool lead_space)
 {
 	const char *value;
@@ -122,7 +122,7 @@ pass_field(struct connection *c, struct milter *m,
 	struct milter_output *o = milter_output();
 	bool mute = (m->terms.steps & MILTER_MUTE_HEADER) != 0;
 
-	if (!put_field(o, &message.header, f,
+	if (!send_field(o, &message.header, f,
 	    (m->terms.steps & MILTER_LEAD_SPACE) != 0))
 		return too_large("Header field too large for the mail filters");
 	if (mute && o->size - o->len >= MILTER_PACKET_MAX)
@@ -232,13 +232,13 @@ pass_body(struct connection *c, struct milter *m)
 
 /* What it wants done.  NULL, or what is wrong with that. */
 static const char *
-edit(struct milter *m, const struct milter_reply *r)
+apply_edit(struct milter *m, const struct milter_reply *r)
 {
 	if (r->kind != MILTER_QUARANTINE)
 		return milter_header_edit(&message.header, r,
 		    (m->terms.steps & MILTER_LEAD_SPACE) != 0);
-	log_event("milter", "status", "quarantine", "on", m->server->text, "why",
-	    r->value, NULL);
+	log_event("milter", "status", "quarantine", "on", m->server->text,
+	    "why", r->value, NULL);
 	message.quarantined = true;
 	return milter_header_insert(&message.header, "Quarantine",
 	    *r->value != '\0' ? r->value : "yes") == -1 ? "no room" : NULL;
@@ -271,7 +271,7 @@ pass_end(struct connection *c, struct milter *m)
 			return milter_failed(c, m);
 		if (!is_edit(&r))
 			break;
-		if ((m->fault = edit(m, &r)) != NULL)
+		if ((m->fault = apply_edit(m, &r)) != NULL)
 			return milter_failed(c, m);
 	}
 	if (milter_link_done(m) == -1)
@@ -318,7 +318,7 @@ consult(struct connection *c, struct milter *m)
 
 /* The lines that stand on top now. */
 static int
-put_lines(struct connection *c)
+put_lead(struct connection *c)
 {
 	struct milter_header *h = &message.header;
 	unsigned i;
@@ -338,14 +338,14 @@ put_lines(struct connection *c)
 }
 
 static struct session_verdict
-rewrite(struct connection *c)
+rewrite_message(struct connection *c)
 {
 	struct milter_header *h = &message.header;
 	struct session_verdict v;
 	char *text;
 	size_t len;
 
-	if (milter_header_keep(h) == -1 || put_lines(c) == -1 ||
+	if (milter_header_keep(h) == -1 || put_lead(c) == -1 ||
 	    (text = milter_header_text(h, h->top, h->count, &len)) == NULL)
 		return no_memory();
 	/* There is one octet more than the fields have. */
@@ -369,14 +369,14 @@ milter_message(struct connection *c, struct milter *m, unsigned count)
 		if (m->state != MILTER_ASKED)
 			continue;
 		if (!loaded)
-			v = load(c);
+			v = load_message(c);
 		loaded = true;
 		if (v.kind == SESSION_ACCEPT)
 			v = consult(c, m);
 	}
 	if (v.kind == SESSION_ACCEPT && !c->tx.discard &&
 	    message.header.edited)
-		v = rewrite(c);
+		v = rewrite_message(c);
 	return v;
 }
 

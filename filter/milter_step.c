@@ -219,8 +219,8 @@ milter_failed(struct connection *c, struct milter *m)
 		return verdict_refuse(451, "4.3.2",
 		    "Service is shutting down");
 	if (m->fault != NULL)
-		log_event("error", "what", "milter", "on", m->server->text, "error",
-		    m->fault, NULL);
+		log_event("error", "what", "milter", "on", m->server->text,
+		    "error", m->fault, NULL);
 	else
 		log_error(errno, "milter", m->server->text);
 	return milter_trouble(c);
@@ -234,7 +234,7 @@ milter_trouble(const struct connection *c)
 }
 
 static struct session_verdict
-at_fault(struct connection *c, struct milter *m, const char *fault)
+fail_with(struct connection *c, struct milter *m, const char *fault)
 {
 	m->fault = fault;
 	return milter_failed(c, m);
@@ -280,7 +280,7 @@ milter_judge(struct connection *c, struct milter *m,
 		}
 		return v;
 	}
-	return at_fault(c, m, r->kind == MILTER_CODE ? "malformed reply code" :
+	return fail_with(c, m, r->kind == MILTER_CODE ? "malformed reply code" :
 	    "a reply that has no place here");
 }
 
@@ -313,7 +313,7 @@ milter_step(struct connection *c, struct milter *m, enum milter_step number,
 	milter_begin(o, s->command);
 	s->build(o, c, argument);
 	if (!milter_finish(o))
-		return at_fault(c, m, "command too long");
+		return fail_with(c, m, "command too long");
 	return milter_ask(c, m, number == STEP_EOH ? MILTER_TIME_CONTENT :
 	    MILTER_TIME_COMMAND, (m->terms.steps & s->mute) != 0);
 }

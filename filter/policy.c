@@ -200,7 +200,7 @@ build_security(struct request *r, const struct connection *c)
 
 /* What both questions have in common. */
 static void
-build(struct request *r, struct connection *c, const char *state)
+build_request(struct request *r, struct connection *c, const char *state)
 {
 	char instance[sizeof(c->id) + 16];
 
@@ -249,7 +249,7 @@ policy_rcpt(struct connection *c, const struct session_rcpt *rcpt)
 
 	if (c->settings.servers[POLICY][0].text == NULL)
 		return permitted;
-	build(&r, c, "RCPT");
+	build_request(&r, c, "RCPT");
 	add_attribute(&r, "recipient", rcpt->path);
 	add_number(&r, "recipient_count", 0);
 	add_number(&r, "size", c->tx.declared);
@@ -264,7 +264,7 @@ policy_end(struct connection *c, uint64_t size)
 
 	if (c->settings.servers[POLICY_END][0].text == NULL)
 		return permitted;
-	build(&r, c, "END-OF-MESSAGE");
+	build_request(&r, c, "END-OF-MESSAGE");
 	add_attribute(&r, "recipient", c->tx.recipients.count == 1 ?
 	    strings_at(&c->tx.recipients, 0) : "");
 	add_number(&r, "recipient_count", c->tx.recipients.count);
@@ -452,7 +452,7 @@ find_action(char *buf, size_t size, const char *s, size_t len)
 
 /* "450 text": the reply itself. */
 static bool
-is_code(const char *s, size_t len)
+is_reply_code(const char *s, size_t len)
 {
 	return len == 3 && (s[0] == '4' || s[0] == '5') &&
 	    isdigit((unsigned char)s[1]) && isdigit((unsigned char)s[2]);
@@ -484,7 +484,7 @@ policy_parse(const char *s, size_t len, bool utf8, struct policy_answer *a)
 	}
 	n = strcspn(word, " \t");
 	text = word + n + strspn(word + n, " \t");
-	if (is_code(word, n)) {
+	if (is_reply_code(word, n)) {
 		parse_code(a, word, text);
 		return;
 	}

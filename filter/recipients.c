@@ -65,13 +65,6 @@ typedef int	each(void *, const char *, size_t);
 
 static struct list the_list;
 
-static int	list_open(struct list *, const char *path);
-static int	list_start(struct list *, const char *path);
-static int	list_finish(struct list *);
-static int	text_each(struct list *, each *, void *);
-static bool	is_cdb(const struct list *);
-static int	cdb_find(const struct list *, const struct key *);
-
 /* Addresses. */
 
 static char
@@ -79,9 +72,9 @@ lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
 }
-
+/* A carriage return, too: lists are written on any system. */
 static bool
-is_blank(char c)
+ends_word(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r';
 }
@@ -223,7 +216,7 @@ line_is(const char *line, size_t len, const struct key *key)
 {
 	return len >= key->len && lower(line[0]) == key->text[0] &&
 	    strncasecmp(line, key->text, key->len) == 0 &&
-	    (len == key->len || is_blank(line[key->len]));
+	    (len == key->len || ends_word(line[key->len]));
 }
 
 /* The address on a line: up to the first blank that is not in quotes. */
@@ -234,8 +227,9 @@ word_length(const char *line, size_t len)
 		    local_length(line, len) : 0;
 	size_t n;
 
-	for (n = local == -1 ? 0 : (size_t)local; n < len && !is_blank(line[n]); n++)
-		;
+	n = local == -1 ? 0 : (size_t)local;
+	while (n < len && !ends_word(line[n]))
+		n++;
 	return n;
 }
 
@@ -260,56 +254,6 @@ match_line(void *arg, const char *line, size_t len)
 	return 0;
 }
 
-/* 1: is in it, 0: is not, -1 with errno: don't know. */
-static int
-look_up(const char *path, struct keys *keys)
-{
-	struct list *list = &the_list;
-	int found = 0;
-	size_t i;
-
-	if (list_start(list, path) == -1)
-		return -1;
-	if (!is_cdb(list))
-		found = text_each(list, match_line, keys);
-	else
-		for (i = 0; i < keys->n && found == 0; i++)
-			found = cdb_find(list, &keys->key[i]);
-	return list_finish(list) == -1 ? -1 : found;
-}
-
-/* Before the sandbox closes.  A fault is reported when it is needed. */
-static void
-recipients_start(struct connection *c)
-{
-	if (c->settings.recipients != NULL)
-		(void)list_open(&the_list, c->settings.recipients);
-}
-
-/* Accept, 550 5.1.1, or 451 if the list can't be read. */
-static struct session_verdict
-recipients_rcpt(struct connection *c, const struct session_rcpt *rcpt)
-{
-	const char *path = rcpt->path;
-	struct keys keys;
-	int found;
-
-	if (c->settings.recipients == NULL)
-		return verdict_accept();
-	/* RFC 5321 section 4.5.1: postmaster without a domain always works. */
-	keys.n = 0;
-	if (strchr(path, '@') != NULL &&
-	    !make_keys(&keys, path, c->settings.recipient_delimiter))
-		return verdict_refuse(550, "5.1.1", "No such recipient here");
-	found = look_up(c->settings.recipients, &keys);
-	if (found == 1 || (found == 0 && keys.n == 0))
-		return verdict_accept();
-	if (found == 0)
-		return verdict_refuse(550, "5.1.1", "No such recipient here");
-	log_error(errno, "recipients", c->settings.recipients);
-	return verdict_refuse(451, "4.3.0", "List of recipients unavailable");
-}
-
 /* The file. */
 
 static int
@@ -330,6 +274,37 @@ list_open(struct list *list, const char *path)
 	list->fd = -1;
 	errno = error;
 	return -1;
+}
+
+static uint32_t
+u32(const char *s)
+{
+	const unsigned char *b = (const unsigned char *)s;
+
+	return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
+	    (uint32_t)b[3] << 24;
+}
+
+/*
+ * A header in which all 256 tables are inside of the file: no text is one,
+ * since four of its characters are a position past any file of 500 MB.
+ */
+static bool
+is_cdb(const struct list *list)
+{
+	uint64_t pos, len;
+	size_t i;
+
+	if (list->len < CDB_HEADER)
+		return false;
+	for (i = 0; i < CDB_HEADER; i += 8) {
+		pos = u32(list->buf + i);
+		len = u32(list->buf + i + 4);
+		if (pos < CDB_HEADER ||
+		    pos + len * 8 > (uint64_t)list->st.st_size)
+			return false;
+	}
+	return true;
 }
 
 /* Read the first block. */
@@ -374,7 +349,7 @@ list_finish(struct list *list)
 static int
 text_line(const char *line, size_t len, each *fn, void *arg)
 {
-	while (len > 0 && is_blank(*line)) {
+	while (len > 0 && ends_word(*line)) {
 		line++;
 		len--;
 	}
@@ -434,37 +409,6 @@ text_each(struct list *list, each *fn, void *arg)
 }
 
 /* cdb(5), D. J. Bernstein's constant database. */
-
-static uint32_t
-u32(const char *s)
-{
-	const unsigned char *b = (const unsigned char *)s;
-
-	return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
-	    (uint32_t)b[3] << 24;
-}
-
-/*
- * A header in which all 256 tables are inside of the file: no text is one,
- * since four of its characters are a position past any file of 500 MB.
- */
-static bool
-is_cdb(const struct list *list)
-{
-	uint64_t pos, len;
-	size_t i;
-
-	if (list->len < CDB_HEADER)
-		return false;
-	for (i = 0; i < CDB_HEADER; i += 8) {
-		pos = u32(list->buf + i);
-		len = u32(list->buf + i + 4);
-		if (pos < CDB_HEADER ||
-		    pos + len * 8 > (uint64_t)list->st.st_size)
-			return false;
-	}
-	return true;
-}
 
 static int
 cdb_read(const struct list *list, char *buf, size_t len, off_t at)
@@ -550,6 +494,58 @@ cdb_each(struct list *list, each *fn, void *arg)
 	return 0;
 }
 
+/* The answer. */
+
+/* 1: is in it, 0: is not, -1 with errno: don't know. */
+static int
+look_up(const char *path, struct keys *keys)
+{
+	struct list *list = &the_list;
+	int found = 0;
+	size_t i;
+
+	if (list_start(list, path) == -1)
+		return -1;
+	if (!is_cdb(list))
+		found = text_each(list, match_line, keys);
+	else
+		for (i = 0; i < keys->n && found == 0; i++)
+			found = cdb_find(list, &keys->key[i]);
+	return list_finish(list) == -1 ? -1 : found;
+}
+
+/* Before the sandbox closes.  A fault is reported when it is needed. */
+static void
+recipients_start(struct connection *c)
+{
+	if (c->settings.recipients != NULL)
+		(void)list_open(&the_list, c->settings.recipients);
+}
+
+/* Accept, 550 5.1.1, or 451 if the list can't be read. */
+static struct session_verdict
+recipients_rcpt(struct connection *c, const struct session_rcpt *rcpt)
+{
+	const char *path = rcpt->path;
+	struct keys keys;
+	int found;
+
+	if (c->settings.recipients == NULL)
+		return verdict_accept();
+	/* RFC 5321 section 4.5.1: postmaster without a domain always works. */
+	keys.n = 0;
+	if (strchr(path, '@') != NULL &&
+	    !make_keys(&keys, path, c->settings.recipient_delimiter))
+		return verdict_refuse(550, "5.1.1", "No such recipient here");
+	found = look_up(c->settings.recipients, &keys);
+	if (found == 1 || (found == 0 && keys.n == 0))
+		return verdict_accept();
+	if (found == 0)
+		return verdict_refuse(550, "5.1.1", "No such recipient here");
+	log_error(errno, "recipients", c->settings.recipients);
+	return verdict_refuse(451, "4.3.0", "List of recipients unavailable");
+}
+
 /* -t */
 
 static void
@@ -557,13 +553,6 @@ test_fault(struct test *test, const char *what)
 {
 	if (test->faults++ < FAULTS_SHOWN)
 		warnx("recipients: %s: %u: %s", test->path, test->line, what);
-}
-
-/* It need not be in a list, but it may be. */
-static bool
-is_postmaster(const char *s, size_t len)
-{
-	return len == 10 && strncasecmp(s, "postmaster", len) == 0;
 }
 
 /*
@@ -594,7 +583,8 @@ test_text(void *arg, const char *line, size_t len)
 		return 0;
 	len = word_length(line, len);
 	test->entries++;
-	if (!is_postmaster(line, len) &&
+	/* Postmaster need not be in a list, but may be. */
+	if (!address_is_postmaster(line, len) &&
 	    !(normalize(&key, line, len) && is_entry(&key)))
 		test_fault(test, "not user@domain, @domain, user@ or @");
 	return 0;
@@ -609,7 +599,7 @@ test_record(void *arg, const char *text, size_t len)
 
 	test->line++;
 	test->entries++;
-	if (is_postmaster(text, len))
+	if (address_is_postmaster(text, len))
 		return 0;
 	if (!normalize(&key, text, len) || !is_entry(&key))
 		test_fault(test, "key is not user@domain, @domain, user@ or @");

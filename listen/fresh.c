@@ -35,7 +35,7 @@ static struct marks	files, programs;
 
 /* One that is not there is a mark, too: it may come. */
 static void
-add(struct marks *m, const char *path)
+mark_file(struct marks *m, const char *path)
 {
 	struct mark *mark = &m->list[m->count];
 	struct stat st;
@@ -59,22 +59,22 @@ look_at_files(struct marks *m, const struct settings *set)
 
 	while (settings_next_file(set, &f))
 		if (f.reader != READ_BY_SESSION)
-			add(m, f.path);
+			mark_file(m, f.path);
 }
 
 static void
 look_at_programs(struct marks *m)
 {
 	memset(m, 0, sizeof(*m));
-	add(m, fresh_self());
-	add(m, handover_program());
+	mark_file(m, fresh_self());
+	mark_file(m, handover_program());
 }
 
 void
 fresh_settings(const char *path)
 {
 	memset(&files, 0, sizeof(files));
-	add(&files, path);
+	mark_file(&files, path);
 }
 
 void
@@ -98,7 +98,7 @@ fresh_look(const struct settings *set)
 	if (memcmp(&now, &programs, sizeof(now)) != 0)
 		return FRESH_PROGRAM;
 	memset(&now, 0, sizeof(now));
-	add(&now, set->file);
+	mark_file(&now, set->file);
 	look_at_files(&now, set);
 	return memcmp(&now, &files, sizeof(now)) != 0 ? FRESH_FILES :
 	    FRESH_SAME;

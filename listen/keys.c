@@ -335,7 +335,7 @@ sign(int fd, const struct sign *s, size_t len)
 
 /* One question of a session, or its end. */
 static void
-answer(int fd)
+serve_question(int fd)
 {
 	static union {
 		enum channel_kind kind;
@@ -388,7 +388,7 @@ say_ready(int control, const char *err)
 
 /* Until the listener wants no more, and the last session has gone. */
 static void
-serve(void)
+serve_all(void)
 {
 	struct epoll_event e;
 
@@ -401,7 +401,7 @@ serve(void)
 		else if (e.data.fd == server.control)
 			take_channel();
 		else
-			answer(e.data.fd);
+			serve_question(e.data.fd);
 	}
 }
 
@@ -480,6 +480,6 @@ keys_run(const struct settings *set, const char *bad)
 		strlcpy(err, "keys: epoll", sizeof(err));
 	say_ready(control, bad != NULL ? bad : err);
 	if (bad == NULL && *err == '\0')
-		serve();
+		serve_all();
 	return 0;
 }

@@ -65,7 +65,7 @@ struct source {
  * pids, and a runner or a program that outlives its session is counted.
  */
 struct place {
-	int		 fd;		/* our end; -1: nobody holds the other */
+	int		 fd;		/* our end; -1: nobody has the other */
 	pid_t		 pid;		/* of the session; 0: it was reaped */
 	bool		 asked;		/* for its channel to the keys */
 	struct source	 source;
@@ -73,7 +73,7 @@ struct place {
 
 enum places_answer {
 	PLACES_OK, PLACES_FULL, PLACES_SOURCE, PLACES_AWAY,
-	PLACES_FORK,		/* what is said when the system is out of something */
+	PLACES_FORK,		/* the system is out of something */
 	PLACES_ANSWERS
 };
 

@@ -22,7 +22,7 @@
 
 #include "listen/listen.h"
 
-#define BACKLOG	4096	/* the kernel takes net.core.somaxconn if that is less */
+#define BACKLOG	4096	/* or net.core.somaxconn, if that is less */
 
 union address {
 	struct sockaddr		 sa;
@@ -181,7 +181,7 @@ bind_numeric(struct sockets *s, char *host, in_port_t port)
 
 /* "127.0.0.1:25", "[::1]:25", "*:25"; colons in an address need brackets. */
 static bool
-split(const char *where, char *host, size_t size, in_port_t *port)
+split_place(const char *where, char *host, size_t size, in_port_t *port)
 {
 	const char *colon = strrchr(where, ':'), *err;
 	size_t len;
@@ -213,7 +213,7 @@ sockets_bind(struct sockets *s, const char *where, char *err, size_t size)
 
 	if (strncmp(where, "unix:", 5) == 0)
 		return bind_path(s, where + 5, err, size);
-	if (!split(where, host, sizeof(host), &port))
+	if (!split_place(where, host, sizeof(host), &port))
 		return complain(err, size, where,
 		    "want address:port or unix:path");
 	r = strcmp(host, "*") == 0 ? bind_any(s, port) :

@@ -28,7 +28,7 @@
 #define VERSION		"smtpd listener 1"
 
 static void
-keep(int fd, bool across)
+leave_open(int fd, bool across)
 {
 	fcntl(fd, F_SETFD, across ? 0 : FD_CLOEXEC);
 }
@@ -37,7 +37,7 @@ static void
 keep_place(const struct place *p, void *across)
 {
 	if (p->fd != -1)
-		keep(p->fd, *(bool *)across);
+		leave_open(p->fd, *(bool *)across);
 }
 
 static void
@@ -46,7 +46,7 @@ keep_all(const struct state *s, bool across)
 	unsigned i;
 
 	for (i = 0; i < s->sockets.count; i++)
-		keep(s->sockets.list[i].fd, across);
+		leave_open(s->sockets.list[i].fd, across);
 	places_each(keep_place, &across);
 }
 
@@ -119,15 +119,6 @@ state_drop(const struct state *s, int fd)
 }
 
 static bool
-take_number(char **p, long long max, long long *n)
-{
-	const char *word = strsep(p, " \n"), *err = NULL;
-
-	*n = word == NULL ? 0 : strtonum(word, 0, max, &err);
-	return word != NULL && err == NULL;
-}
-
-static bool
 take_source(char **p, struct source *s)
 {
 	const char *word = strsep(p, " \n");
@@ -135,8 +126,8 @@ take_source(char **p, struct source *s)
 
 	memset(s, 0, sizeof(*s));
 	if (word == NULL || inet_pton(AF_INET6, word, &s->addr) != 1 ||
-	    !take_number(p, UINT16_MAX, &port) ||
-	    !take_number(p, 1, &known) || !take_number(p, 1, &counted))
+	    !handover_number(p, UINT16_MAX, &port) ||
+	    !handover_number(p, 1, &known) || !handover_number(p, 1, &counted))
 		return false;
 	s->port = (in_port_t)port;
 	s->known = known;
@@ -149,7 +140,7 @@ take_socket(struct state *s, char *p)
 {
 	long long fd, bound;
 
-	return take_number(&p, INT_MAX, &fd) && take_number(&p, 1, &bound) &&
+	return handover_number(&p, INT_MAX, &fd) && handover_number(&p, 1, &bound) &&
 	    sockets_listening((int)fd) &&
 	    sockets_take(&s->sockets, (int)fd, bound) == 0;
 }
@@ -159,7 +150,7 @@ take_log(struct state *s, char *p)
 {
 	long long target;
 
-	if (!take_number(&p, LOGTO_OFF, &target))
+	if (!handover_number(&p, LOGTO_OFF, &target))
 		return false;
 	s->log = (enum log_target)target;
 	return true;
@@ -173,8 +164,8 @@ take_place(struct state *s, char *p)
 	long long fd, pid, asked;
 
 	(void)s;
-	if (!take_number(&p, INT_MAX, &fd) || !take_number(&p, INT_MAX, &pid) ||
-	    !take_number(&p, 1, &asked) || !take_source(&p, &source) ||
+	if (!handover_number(&p, INT_MAX, &fd) || !handover_number(&p, INT_MAX, &pid) ||
+	    !handover_number(&p, 1, &asked) || !take_source(&p, &source) ||
 	    (fd != 0 && fcntl((int)fd - 1, F_SETFD, FD_CLOEXEC) == -1) ||
 	    places_room(next + 1) == -1)
 		return false;
@@ -190,7 +181,7 @@ take_away(struct state *s, char *p)
 	long long until;
 
 	(void)s;
-	if (!take_number(&p, LLONG_MAX, &until) || !take_source(&p, &source))
+	if (!handover_number(&p, LLONG_MAX, &until) || !take_source(&p, &source))
 		return false;
 	places_turn_away(&source, until);
 	return true;
@@ -226,7 +217,7 @@ left_for_us(void)
 
 	if (given == NULL || strlcpy(text, given, sizeof(text)) >= sizeof(text))
 		return -1;
-	if (!take_number(&p, INT_MAX, &pid) || !take_number(&p, INT_MAX, &fd) ||
+	if (!handover_number(&p, INT_MAX, &pid) || !handover_number(&p, INT_MAX, &fd) ||
 	    pid != getpid())
 		return -1;
 	return (int)fd;

@@ -344,8 +344,8 @@ local_part(const char *p, struct address *a)
 	return end;
 }
 
-static bool
-is_postmaster(const char *p, size_t n)
+bool
+address_is_postmaster(const char *p, size_t n)
 {
 	static const char name[] = "postmaster";
 	size_t i;
@@ -366,7 +366,7 @@ mailbox(const char *p, struct address *a)
 		return NULL;
 	if (*p != '@') {
 		a->bare = true;
-		if (!a->strict || is_postmaster(start, (size_t)(p - start)))
+		if (!a->strict || address_is_postmaster(start, (size_t)(p - start)))
 			return p;
 		return *p == '>' || *p == '\0' ? wrong(a, "no domain") :
 		    unexpected(a, p);
@@ -411,7 +411,7 @@ keep(struct address *a, const char *p, size_t n)
 	size_t len = strlen(a->domain);
 
 	memcpy(a->text, p, n);
-	if (a->bare && !is_postmaster(p, n) && n + 1 + len < sizeof(a->text)) {
+	if (a->bare && !address_is_postmaster(p, n) && n + 1 + len < sizeof(a->text)) {
 		a->text[n++] = '@';
 		memcpy(a->text + n, a->domain, len);
 		n += len;

@@ -37,6 +37,8 @@ const char *address_helo(const char *);
 const char *address_path(const char *, struct address *);
 /* A mailbox to the letter, up to the end of the line (AUTH=). */
 bool	address_mailbox(const char *);
+/* In whatever case (RFC 5321 section 4.5.1). */
+bool	address_is_postmaster(const char *, size_t);
 
 /* Blank and tab; where the next other octet is. */
 bool	address_is_blank(char);

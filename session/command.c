@@ -594,7 +594,7 @@ may_run(struct session *s, const struct verb *v, const char *arg)
  * does RCPT after a refused MAIL.
  */
 static void
-report(struct session *s, const struct verb *v, enum reply why)
+report_refusal(struct session *s, const struct verb *v, enum reply why)
 {
 	bool order = reply_code(why) == 503;
 
@@ -613,7 +613,7 @@ run(struct session *s, const struct verb *v, char *arg)
 {
 	enum reply why = may_run(s, v, arg);
 
-	report(s, v, why);
+	report_refusal(s, v, why);
 	if (v->flags & V_JUNK && (why == R_NONE || why == R_OBSOLETE) &&
 	    !engine_junk(s))
 		return R_TOO_MUCH_JUNK;

@@ -84,7 +84,7 @@ give_kept(struct session *s)
 }
 
 static void
-keep(struct session *s, const char *p, size_t n)
+keep_slice(struct session *s, const char *p, size_t n)
 {
 	if (s->kept_len == 0)
 		s->kept += p - s->kept;
@@ -114,7 +114,7 @@ emit(struct session *s, const char *p, size_t n)
 	if (!passes(s, p, n))
 		return;
 	if (s->kept != NULL)
-		keep(s, p, n);
+		keep_slice(s, p, n);
 	else
 		give(s, p, n);
 }
@@ -390,7 +390,7 @@ chunk_input(struct session *s, const char *p, size_t n)
  * nobody takes the message.
  */
 static void
-report(struct session *s)
+report_message(struct session *s)
 {
 	static const struct session_verdict none;
 
@@ -423,7 +423,7 @@ data_finish(struct session *s)
 		if (!reply_room(s) || (s->tx.reported > 0 && s->out_len > 0 &&
 		    s->tx.refusal == R_NONE))
 			return;
-		report(s);
+		report_message(s);
 	}
 }
 

@@ -114,7 +114,7 @@ sasl_refuses(struct session *s)
 }
 
 static enum reply
-refused(struct session *s, enum reply why)
+refused_auth(struct session *s, enum reply why)
 {
 	engine_refused(s, SESSION_REFUSED_AUTH, NULL, why);
 	return why;
@@ -131,13 +131,13 @@ sasl_start(struct session *s, char *arg)
 	if (initial != NULL && !s->config->strict)
 		initial += address_blanks(initial) - initial;
 	if (!choose(s, arg, n))
-		return refused(s, R_MECHANISM);
+		return refused_auth(s, R_MECHANISM);
 	/* "=" is an initial response of no octets (RFC 4954 section 4). */
 	if (initial != NULL && strcmp(initial, "=") != 0)
 		len = base64_decode(initial, strlen(initial));
 	if (len < 0) {
 		*s->mechanism = '\0';
-		return refused(s, R_BASE64);
+		return refused_auth(s, R_BASE64);
 	}
 	ask(s, initial, (size_t)len, true, initial != NULL);
 	return R_NONE;
@@ -154,9 +154,9 @@ sasl_line(struct session *s, char *line, size_t n)
 	while (!s->config->strict && n > 0 && address_is_blank(line[n - 1]))
 		line[--n] = '\0';
 	if (strcmp(line, "*") == 0)
-		reply(s, refused(s, finish(s, R_CANCELLED, false)));
+		reply(s, refused_auth(s, finish(s, R_CANCELLED, false)));
 	else if ((len = base64_decode(line, n)) < 0)
-		reply(s, refused(s, finish(s, R_BASE64, false)));
+		reply(s, refused_auth(s, finish(s, R_BASE64, false)));
 	else
 		ask(s, line, (size_t)len, false, true);
 }

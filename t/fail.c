@@ -40,8 +40,8 @@ static const struct {
 } whats[] = {
 	{ "EACCES", EACCES }, { "EAGAIN", EAGAIN }, { "EDQUOT", EDQUOT },
 	{ "EEXIST", EEXIST }, { "EINTR", EINTR }, { "EINVAL", EINVAL },
-	{ "EIO", EIO }, { "ENOBUFS", ENOBUFS }, { "EMFILE", EMFILE }, { "ENOENT", ENOENT },
-	{ "ENOSPC", ENOSPC }, { "ENOSYS", ENOSYS },
+	{ "EIO", EIO }, { "ENOBUFS", ENOBUFS }, { "EMFILE", EMFILE },
+	{ "ENOENT", ENOENT }, { "ENOSPC", ENOSPC }, { "ENOSYS", ENOSYS },
 	{ "EOPNOTSUPP", EOPNOTSUPP }, { "EPERM", EPERM }, { "EROFS", EROFS },
 	{ "SHORT", SHORT }, { "KILL", KILL }, { "DONE", DONE }
 };

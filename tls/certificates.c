@@ -417,7 +417,7 @@ get_names(struct tls_client *c, gnutls_x509_crt_t crt)
 
 /* By an authority: "ok", or what is wrong. */
 static const char *
-verify(gnutls_session_t session, const struct certificates *our)
+verify_chain(gnutls_session_t session, const struct certificates *our)
 {
 	static unsigned char client[] = GNUTLS_KP_TLS_WWW_CLIENT;
 	gnutls_typed_vdata_st purpose = { GNUTLS_DT_KEY_PURPOSE_OID, client,
@@ -449,7 +449,7 @@ identify(gnutls_session_t session, const struct certificates *our,
 	if (our->prints != NULL)
 		listed = fingerprints_find(our->prints, peer, name,
 		    sizeof(name));
-	verdict = listed == 1 ? "ok" : verify(session, our);
+	verdict = listed == 1 ? "ok" : verify_chain(session, our);
 	if (strcmp(verdict, "ok") != 0)
 		return verdict;
 	if (get_names(c, crt) == -1)

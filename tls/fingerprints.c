@@ -24,7 +24,7 @@ struct line {
 };
 
 static int
-hex(char c)
+hex_digit(char c)
 {
 	static const char digits[] = "0123456789abcdefABCDEF";
 	const char *at = c != '\0' ? strchr(digits, c) : NULL;
@@ -36,14 +36,16 @@ hex(char c)
 
 /* False: this isn't such a line. */
 static bool
-parse(const char *p, const char *end, struct line *line)
+parse_line(const char *p, const char *end, struct line *line)
 {
 	size_t i;
 
 	for (i = 0; i < HASH; i++) {
-		if (end - p < 2 || hex(p[0]) == -1 || hex(p[1]) == -1)
+		if (end - p < 2 || hex_digit(p[0]) == -1 ||
+		    hex_digit(p[1]) == -1)
 			return false;
-		line->hash[i] = (unsigned char)(hex(p[0]) << 4 | hex(p[1]));
+		line->hash[i] = (unsigned char)(hex_digit(p[0]) << 4 |
+		    hex_digit(p[1]));
 		p += 2;
 		if (p < end && *p == ':' && i < HASH - 1)
 			p++;
@@ -97,7 +99,7 @@ fingerprints_find(const char *text, const gnutls_datum_t *cert, char *name,
 		return -1;
 	for (; *text != '\0'; text = end + (*end != '\0')) {
 		end = text + strcspn(text, "\n");
-		if (means_nothing(text, end) || !parse(text, end, &line) ||
+		if (means_nothing(text, end) || !parse_line(text, end, &line) ||
 		    memcmp(line.hash, hash, HASH) != 0 || line.len >= size)
 			continue;
 		memcpy(name, line.name, line.len);
@@ -155,7 +157,7 @@ fingerprints_check(const char *path, const char *text)
 	for (; *text != '\0'; text = end + (*end != '\0')) {
 		end = text + strcspn(text, "\n");
 		number++;
-		if (means_nothing(text, end) || parse(text, end, &line))
+		if (means_nothing(text, end) || parse_line(text, end, &line))
 			continue;
 		warnx("tls-client-fingerprints: %s: line %lu: not SHA-256 and "
 		    "a name", path, number);

@@ -31,6 +31,7 @@ PROGRAM	= smtpd.c \
 	  deliver.c $(wildcard deliver/*.c) \
 	  filter.c $(wildcard filter/*.c) \
 	  handover.c \
+	  inspect.c \
 	  kept.c \
 	  listen.c $(wildcard listen/*.c) \
 	  log.c \
@@ -44,7 +45,7 @@ PROGRAM	= smtpd.c \
 	  strlist.c \
 	  transaction.c \
 	  $(ENGINE)
-TLS	= tls.c tls/certificates.c tls/fingerprints.c tls/keys.c
+TLS	= tls.c tls/certificates.c tls/files.c tls/fingerprints.c tls/keys.c
 AUTH	= auth.c crypto.c $(filter-out auth/checkpw.c,$(wildcard auth/*.c))
 TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))
 MAN8	= man/smtpd.8

@@ -73,18 +73,16 @@ void	arguments_free(struct arguments *);
 bool	arguments_allowed(const struct connection *, char *const *argv,
 	    size_t argc, char *const *env);
 
-/* program.c: a program that takes the message on its standard input. */
-int	exec_create(void);	/* outside: a file without a name; -1 */
+/* exec.c: by the process outside, a program that takes the message. */
+
+int	exec_create(void);	/* a file without a name; -1: logged */
 /* What came of it, and the first line it printed. */
 struct exec_result {
 	int		 status;	/* as of wait(2) */
 	bool		 late;		/* it had to be killed */
 	char		 text[SESSION_TEXT_MAX + 1];
 };
-/*
- * By the process outside: run it and wait for it, or until watch hangs up: 0,
- * or an error number.
- */
+/* Run it and wait for it, or until watch hangs up: 0, or an error number. */
 int	exec_program(char **argv, char *const *env, int in, int watch,
 	    unsigned timeout, struct exec_result *);
 

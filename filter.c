@@ -11,7 +11,6 @@
 #include "filter.h"
 #include "verdict.h"
 
-#define LINES_MAX	16384	/* octets of all header lines of a message */
 
 /* Without a place for mail nobody gets any. */
 static struct session_verdict
@@ -140,12 +139,4 @@ filter_check(const struct settings *set)
 		if (filters[i]->check != NULL)
 			wrong += filters[i]->check(set);
 	return wrong;
-}
-
-int
-filter_prepend(struct connection *c, const char *line)
-{
-	if (strlen(line) + 1 > LINES_MAX - c->tx.lines.len)
-		return -1;
-	return strings_add(&c->tx.lines, line);
 }

@@ -4,7 +4,7 @@
  * their order at each step; the first that refuses ends the step.
  *
  * A filter sees what the engine accepted.  It may refuse with a reply of its
- * own, put lines on top of the message (filter_prepend()), or have it thrown
+ * own, put lines on top of the message (tx.lines), or have it thrown
  * away (c->tx.discard).
  */
 #ifndef FILTER_H
@@ -53,11 +53,8 @@ void	filter_reset(struct connection *);
 void	filter_stop(struct connection *);
 int	filter_check(const struct settings *);
 
-/*
- * A header line without its end, above our Received.  0, or -1: there is too
- * much of them, or no memory.
- */
-int	filter_prepend(struct connection *, const char *line);
+/* Of all lines that filters put above our Received (tx.lines), octets. */
+#define FILTER_LINES_MAX	16384
 
 /* filter/recipients.c: the list of those who get mail here. */
 extern const struct filter recipients_filter;

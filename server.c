@@ -165,7 +165,7 @@ check_one(const char *setting, const struct server *s)
 	int fd;
 
 	if (s->kind == SERVER_EXEC)
-		return check_command(setting, s->words);
+		return inspect_program(setting, s->words);
 	fd = server_connect(s, -1, conn_now() + CHECK_TIME);
 	if (fd == -1) {
 		warn("%s: %s", setting, s->text);

@@ -125,10 +125,13 @@ void	settings_dump(const struct settings *);
 
 /* All of it: the exit status. */
 int	check_all(const struct settings *);
+
+/* inspect.c: for -t, with the setting's name in what it says. */
+
 /* A program and its words; how much is wrong. */
-int	check_command(const char *setting, char *const *words);
+int	inspect_program(const char *setting, char *const *words);
 /* A file with secrets: 1 if everybody may read it, or 0. */
-int	check_private(const char *setting, const char *path);
+int	inspect_secret(const char *setting, const char *path);
 
 /* The connection. */
 

@@ -29,6 +29,12 @@ strings_add(struct strings *list, const char *s)
 	return 0;
 }
 
+int
+strings_add_within(struct strings *list, const char *s, size_t max)
+{
+	return strlen(s) + 1 > max - list->len ? -1 : strings_add(list, s);
+}
+
 void
 strings_pop(struct strings *list)
 {

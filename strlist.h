@@ -17,6 +17,8 @@ struct strings {		/* all zeros: empty */
 };
 
 int	strings_add(struct strings *, const char *);	/* 0, or -1: memory */
+/* The same; -1 as well if the list would be longer than max octets. */
+int	strings_add_within(struct strings *, const char *, size_t max);
 void	strings_pop(struct strings *);		/* drop the one added last */
 void	strings_free(struct strings *);		/* it is empty after that */
 /* The string of this number or NULL; cheap if they are asked for in order. */

@@ -46,6 +46,10 @@ int	tls_complain(char *err, size_t, const char *setting, const char *what,
 int	tls_file(const char *setting, const char *path, gnutls_datum_t *,
 	    char *err, size_t);
 void	tls_wipe(gnutls_datum_t *);
+/* A file's certificates: ours and its chain; to be freed.  0 or -1. */
+int	tls_chain(const char *path, gnutls_x509_crt_t *, unsigned *count,
+	    char *err, size_t);
+void	tls_chain_free(gnutls_x509_crt_t *, unsigned count);
 
 /* fingerprints.c: certificates that are known one by one. */
 
@@ -83,10 +87,6 @@ struct certificates {		/* what the files have in them */
 int	certificates_load(struct certificates *, const struct settings *,
 	    tls_signer *signer, char *err, size_t);
 void	certificates_forget(struct certificates *);
-/* A file's certificates: ours and its chain; to be freed.  0 or -1. */
-int	certificates_chain(const char *path, gnutls_x509_crt_t *,
-	    unsigned *count, char *err, size_t);
-void	certificates_free(gnutls_x509_crt_t *, unsigned count);
 
 struct tls_client {
 	char	subject[256];	/* printable ASCII, after RFC 4514 */

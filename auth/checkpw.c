@@ -166,5 +166,5 @@ checkpw_run(const struct connection *c, const char *user,
 int
 checkpw_check(char *const *words)
 {
-	return check_command("auth-program", words);
+	return inspect_program("auth-program", words);
 }

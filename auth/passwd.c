@@ -522,5 +522,5 @@ passwd_check(const char *setting, const char *path)
 		problems++;
 	}
 	return passwd.names ? problems :
-	    problems + check_private(setting, path);
+	    problems + inspect_secret(setting, path);
 }

@@ -1,32 +1,23 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * program.c - a program that takes the message.
+ * program.c - a program that takes the message: its exit status is the verdict.
  *
- * No shell: what arguments.c makes, the message in a file without a name as
- * standard input, and no other descriptor of ours (see process.c).  Its exit
- * status is the verdict.
+ * The session asks the runner for the file that the message goes into, and for
+ * the run of the program; exec.c is what the runner does.
  */
-#define _GNU_SOURCE	/* O_TMPFILE */
-
 #include <sys/types.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <ctype.h>
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <paths.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "session/address.h"
 #include "deliver.h"
-#include "process.h"
 #include "runner.h"
 
 #define QMAIL_PERMFAIL	100
@@ -58,50 +49,6 @@ static const struct outcome {
 	{ OTHERS, false, { SESSION_REFUSE, 451, "4.3.0",
 	    "Delivery failed for now, try later" } }
 };
-
-/* The message's file.  Not for keeps: no name, no fsync. */
-
-static const char *
-tmp_dir(void)
-{
-	const char *dir = getenv("TMPDIR");
-
-	return dir != NULL && dir[0] != '\0' ? dir : "/tmp";
-}
-
-static int
-create_unlinked(const char *dir)
-{
-	char path[PATH_MAX];
-	int fd;
-
-	if (snprintf(path, sizeof(path), "%s/smtpd.XXXXXXXXXX", dir) >=
-	    (int)sizeof(path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	if ((fd = mkostemp(path, O_CLOEXEC)) != -1)
-		unlink(path);
-	return fd;
-}
-
-int
-exec_create(void)
-{
-	const char *dir = tmp_dir();
-	int error, fd;
-
-	fd = open(dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-	if (fd == -1 && (errno == EOPNOTSUPP || errno == EISDIR ||
-	    errno == EINVAL))
-		fd = create_unlinked(dir);
-	if (fd == -1) {
-		error = errno;
-		log_error(error, "temporary file", dir);
-		errno = error;
-	}
-	return fd;
-}
 
 /* The verdict. */
 
@@ -190,29 +137,6 @@ verdict(const struct exec_result *r, const char *recipient)
 	return v;
 }
 
-int
-exec_program(char **argv, char *const *env, int in, int watch,
-    unsigned timeout, struct exec_result *result)
-{
-	const int files[] = { in, PROCESS_PIPE, PROCESS_PIPE };
-	const struct process_limits limits = { (int64_t)timeout * 1000,
-	    EXEC_GRACE, watch };
-	struct process p;
-	int error;
-
-	if (lseek(in, 0, SEEK_SET) == -1)
-		return errno;
-	error = process_start(&p, "exec", argv, env, files,
-	    sizeof(files) / sizeof(files[0]));
-	if (error != 0)
-		return error;
-	process_finish(&p, &limits);
-	result->status = p.status;
-	result->late = p.late;
-	strlcpy(result->text, p.out.text, sizeof(result->text));
-	return 0;
-}
-
 static int
 program_create(const struct settings *set)
 {
@@ -253,7 +177,7 @@ program_drop(int fd)
 static int
 program_check(const struct settings *s)
 {
-	int wrong = check_command("exec", s->exec), fd = exec_create();
+	int wrong = inspect_program("exec", s->exec), fd = exec_create();
 
 	if (fd == -1) {
 		warn("exec: TMPDIR");

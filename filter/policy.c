@@ -345,7 +345,8 @@ apply(struct connection *c, const struct policy_answer *a, bool header_open,
 		return true;
 	if (!header_open)
 		*fault = "PREPEND comes too late";
-	else if (filter_prepend(c, a->prepend) == -1)
+	else if (strings_add_within(&c->tx.lines, a->prepend,
+	    FILTER_LINES_MAX) == -1)
 		*fault = "PREPEND of too much";
 	return *fault == NULL;
 }

@@ -69,13 +69,6 @@ peer_text(const struct sockaddr *sa, char *addr, size_t size, char *port,
 }
 
 int
-filter_prepend(struct connection *c, const char *line)
-{
-	(void)c, (void)line;
-	abort();
-}
-
-int
 runner_connect(const struct server *s, int64_t ms)
 {
 	(void)s, (void)ms;

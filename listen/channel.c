@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * channel.c - one message between two of our processes, with a descriptor.
+ * channel.c - one message between two of our processes, with a descriptor; and
+ * a session's own channel to the process with the keys.
  */
 #include <sys/types.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "listen/channel.h"
+#include "listen/listen.h"
+
+#define CHANNEL_MS	10000		/* to be given one */
+
+static int	own = -1;	/* in a session: its channel */
 
 /* Room for one descriptor, aligned as it must be. */
 union control {
@@ -57,4 +65,35 @@ channel_receive(int socket, void *p, size_t len, int *fd)
 	    c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
 	return n;
+}
+
+/* In a session. */
+
+static ssize_t
+receive(int from, void *p, size_t size, int *fd, int patience)
+{
+	if (conn_await(from, POLLIN, conn_now() + patience) == -1)
+		return -1;
+	return channel_receive(from, p, size, fd);
+}
+
+static int
+open_channel(void)
+{
+	char byte = 0;
+
+	if (own == -1 && write(LISTEN_FD_PLACE, &byte, 1) == 1)
+		receive(LISTEN_FD_PLACE, &byte, 1, &own, CHANNEL_MS);
+	return own;
+}
+
+ssize_t
+channel_ask(const void *question, size_t len, void *answer, size_t size,
+    int patience)
+{
+	int fd = open_channel(), none;
+
+	if (fd == -1 || write(fd, question, len) != (ssize_t)len)
+		return -1;
+	return receive(fd, answer, size, &none, patience);
 }

@@ -26,12 +26,6 @@ struct channel_users {
 	struct auth_question question;
 };
 
-/* keys.c, in a session: its channel, which is opened when there is need. */
-
-/* The length of the answer, or -1. */
-ssize_t	keys_ask(const void *question, size_t, void *answer, size_t size,
-	    int patience);
-
 /* passwords.c, in the process with the keys. */
 
 void	passwords_open(const struct settings *);
@@ -44,5 +38,11 @@ void	passwords_answer(int fd, const struct channel_users *);
 /* Send or receive one message, with a descriptor or -1.  Its length or -1. */
 ssize_t	channel_send(int socket, const void *, size_t, int fd);
 ssize_t	channel_receive(int socket, void *, size_t, int *fd);
+/*
+ * In a session: ask over its own channel, which is opened when there is need;
+ * for at most so many ms.  The length of the answer, or -1.
+ */
+ssize_t	channel_ask(const void *question, size_t, void *answer, size_t size,
+	    int patience);
 
 #endif

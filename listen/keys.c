@@ -37,7 +37,7 @@
 
 #define VARIABLE	"SMTPD_KEYS"	/* its pid, descriptor */
 #define START_MS	10000		/* to be ready in */
-#define CHANNEL_MS	10000		/* for a channel, or a signature */
+#define SIGN_MS		10000		/* for a signature */
 #define SIGNATURES	2		/* for one session */
 #define QUESTIONS	250		/* about users */
 
@@ -45,8 +45,7 @@ static struct {
 	int		 fd;		/* to the process; -1: there is none */
 	int		*shared;	/* what sessions see of it; or NULL */
 	int		 memory;	/* the same, to be written */
-	int		 channel;	/* in a session: its own, or -1 */
-} keys = { .fd = -1, .memory = -1, .channel = -1 };
+} keys = { .fd = -1, .memory = -1 };
 
 bool
 keys_needed(const struct settings *set)
@@ -190,35 +189,6 @@ keys_there(void)
 	return keys.shared == NULL || *(volatile int *)keys.shared;
 }
 
-static ssize_t
-receive(int from, void *p, size_t size, int *fd, int patience)
-{
-	if (conn_await(from, POLLIN, conn_now() + patience) == -1)
-		return -1;
-	return channel_receive(from, p, size, fd);
-}
-
-static int
-open_channel(void)
-{
-	char byte = 0;
-
-	if (keys.channel == -1 && write(LISTEN_FD_PLACE, &byte, 1) == 1)
-		receive(LISTEN_FD_PLACE, &byte, 1, &keys.channel, CHANNEL_MS);
-	return keys.channel;
-}
-
-ssize_t
-keys_ask(const void *question, size_t len, void *answer, size_t size,
-    int patience)
-{
-	int fd = open_channel(), none;
-
-	if (fd == -1 || write(fd, question, len) != (ssize_t)len)
-		return -1;
-	return receive(fd, answer, size, &none, patience);
-}
-
 struct sign {
 	enum channel_kind kind;
 	struct tls_sign	 sign;
@@ -230,8 +200,8 @@ keys_signature(const struct tls_sign *q, unsigned char *out, size_t size)
 	struct sign s = { CHANNEL_SIGN, *q };
 	ssize_t n;
 
-	n = keys_ask(&s, offsetof(struct sign, sign.data) + q->len, out, size,
-	    CHANNEL_MS);
+	n = channel_ask(&s, offsetof(struct sign, sign.data) + q->len, out,
+	    size, SIGN_MS);
 	return n > 1 ? n : -1;	/* one octet: refused */
 }
 

@@ -36,7 +36,7 @@ passwords_ask(const struct auth_question *q, struct auth_answer *a)
 
 	u.kind = CHANNEL_USERS;
 	u.question = *q;
-	n = keys_ask(&u, sizeof(u), a, sizeof(*a), ANSWER_MS);
+	n = channel_ask(&u, sizeof(u), a, sizeof(*a), ANSWER_MS);
 	explicit_bzero(&u, sizeof(u));
 	return n == sizeof(*a) ? 0 : -1;
 }

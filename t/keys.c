@@ -26,7 +26,7 @@ const struct tls_module *const tls_module = &smtpd_tls_module;
 
 /* Of -t, which is not run here. */
 int
-check_private(const char *setting, const char *path)
+inspect_secret(const char *setting, const char *path)
 {
 	(void)setting, (void)path;
 	return 0;

@@ -22,33 +22,6 @@
 
 #include "tls.h"
 
-int
-tls_complain(char *err, size_t size, const char *setting, const char *what,
-    const char *why)
-{
-	snprintf(err, size, "%s: %s: %s", setting, what, why);
-	return -1;
-}
-
-int
-tls_file(const char *setting, const char *path, gnutls_datum_t *data,
-    char *err, size_t size)
-{
-	errno = 0;
-	if (gnutls_load_file(path, data) == 0)
-		return 0;
-	return tls_complain(err, size, setting, path,
-	    strerror(errno != 0 ? errno : EIO));
-}
-
-void
-tls_wipe(gnutls_datum_t *data)
-{
-	explicit_bzero(data->data, data->size);
-	gnutls_free(data->data);
-	data->data = NULL;
-}
-
 /* Ours. */
 
 static const char *
@@ -61,34 +34,6 @@ validity(gnutls_x509_crt_t crt)
 	if (gnutls_x509_crt_get_activation_time(crt) > now)
 		return "is not valid yet";
 	return NULL;
-}
-
-int
-certificates_chain(const char *path, gnutls_x509_crt_t *chain, unsigned *count,
-    char *err, size_t size)
-{
-	gnutls_datum_t data;
-	int rc;
-
-	if (tls_file("tls-cert", path, &data, err, size) == -1)
-		return -1;
-	rc = gnutls_x509_crt_list_import(chain, count, &data,
-	    GNUTLS_X509_FMT_PEM, GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED |
-	    GNUTLS_X509_CRT_LIST_SORT);
-	gnutls_free(data.data);
-	if (rc > 0) {
-		*count = (unsigned)rc;
-		return 0;
-	}
-	return tls_complain(err, size, "tls-cert", path, rc < 0 ?
-	    gnutls_strerror(rc) : "no certificate in it");
-}
-
-void
-certificates_free(gnutls_x509_crt_t *chain, unsigned count)
-{
-	while (count > 0)
-		gnutls_x509_crt_deinit(chain[--count]);
 }
 
 /* With the key's file; 0, or -1 with the reason in err. */
@@ -148,7 +93,7 @@ load_pair(gnutls_certificate_credentials_t credentials,
 	unsigned count = TLS_CHAIN_MAX;
 	int rc;
 
-	if (certificates_chain(s->tls_cert[n], chain, &count, err, size) == -1)
+	if (tls_chain(s->tls_cert[n], chain, &count, err, size) == -1)
 		return -1;
 	if (signer != NULL)
 		rc = set_remote(credentials, chain, count, n, signer);
@@ -156,7 +101,7 @@ load_pair(gnutls_certificate_credentials_t credentials,
 		rc = set_own(credentials, chain, count, s->tls_key[n], err,
 		    size);
 	*fault = validity(chain[0]);
-	certificates_free(chain, count);
+	tls_chain_free(chain, count);
 	if (rc < -1)
 		return tls_complain(err, size, "tls-cert", s->tls_cert[n],
 		    gnutls_strerror(rc));
@@ -509,7 +454,7 @@ check_pair(struct certificates *c, const struct settings *s, unsigned n)
 		warnx("tls-cert: %s: %s", s->tls_cert[n], why);
 		bad++;
 	}
-	return bad + check_private("tls-key", s->tls_key[n]);
+	return bad + inspect_secret("tls-key", s->tls_key[n]);
 }
 
 static int
@@ -519,7 +464,7 @@ check_ticket_key(struct certificates *c, const char *path)
 
 	if (load_ticket_key(c, path, err, sizeof(err)) == -1)
 		return check_result(-1, err);
-	return check_private("tls-ticket-key", path);
+	return inspect_secret("tls-ticket-key", path);
 }
 
 int

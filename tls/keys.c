@@ -189,10 +189,10 @@ load_one(const char *cert, const char *path, gnutls_privkey_t *key, char *err,
 	unsigned count = TLS_CHAIN_MAX;
 	int rc;
 
-	if (certificates_chain(cert, chain, &count, err, size) == -1)
+	if (tls_chain(cert, chain, &count, err, size) == -1)
 		return -1;
 	rc = keys_read(path, chain[0], &plain, err, size);
-	certificates_free(chain, count);
+	tls_chain_free(chain, count);
 	if (rc == -1)
 		return -1;
 	if ((rc = gnutls_privkey_init(key)) == 0) {

@@ -106,3 +106,67 @@ load ../lib
 			fail "$file" || return
 	done
 }
+
+# The C files of the program and the engine; with "all", the tests' as well.
+sources() {
+	cd "$ROOT"
+	if [[ ${1-} == all ]]; then
+		ls ./*.[ch] */*.[ch] */*/*.[ch]
+	else
+		ls ./*.c auth/*.c deliver/*.c filter/*.c listen/*.c \
+		    session/*.c settings/*.c tls/*.c
+	fi | grep -vE '^(\./)?build/'
+}
+
+@test "no line of C is longer than 80 columns or ends in a blank" {
+	local files
+
+	mapfile -t files < <(sources all)
+	run awk '{
+		line = $0
+		for (at = index(line, "\t"); at > 0; at = index(line, "\t"))
+			sub(/\t/, substr("        ", 1, 8 - (at - 1) % 8), line)
+		if (length(line) > 80 || /[ \t]$/)
+			print FILENAME ":" FNR
+	}' "${files[@]}"
+	[[ -z $output ]] || fail "$output"
+}
+
+# Callees stand first, so prototypes are for headers; one name, one thing.
+@test "a static function has no prototype and its name to itself" {
+	local files
+
+	mapfile -t files < <(sources)
+	run awk '
+	/^static [^=]*\)?[;,]$/ && /\(/ { print FILENAME ":" FNR ": prototype" }
+	static && match($0, /^[a-z_0-9]+\(/) {
+		name = substr($0, 1, RLENGTH - 1)
+		if (name in at && at[name] != FILENAME)
+			print name ": " at[name] " and " FILENAME
+		at[name] = FILENAME
+	}
+	{ static = /^static [^=();]*$/ }' "${files[@]}"
+	[[ -z $output ]] || fail "$output"
+}
+
+# What a file needs of others, by the symbols of its object.  The engine is one
+# thing behind engine.h; modules-*.c is where the two programs are put together.
+@test "no two files need each other" {
+	local files object
+
+	mapfile -t files < <(sources | grep -vE '^(\./modules|\./session|session)')
+	for object in "${files[@]/%.c/.o}"; do
+		nm "build/$object" | awk -v file="${object#./}" '
+		    $1 == "U" { print "needs", $2, file }
+		    $2 ~ /[TDBR]/ { print "has", $3, file }'
+	done | awk '
+	$1 == "has" { home[$2] = $3 }
+	$1 == "needs" { name[++n] = $2; by[n] = $3 }
+	END {
+		for (i = 1; i <= n; i++)
+			if (name[i] in home && home[name[i]] != by[i])
+				print by[i], home[name[i]]
+	}' >"$BATS_TEST_TMPDIR/needs"
+	(($(wc -l <"$BATS_TEST_TMPDIR/needs") > 100))
+	tsort "$BATS_TEST_TMPDIR/needs" >/dev/null
+}

@@ -266,7 +266,7 @@ is_complete(const struct session *s, unsigned extension)
 	case SESSION_EXT_BINARYMIME:
 		return all & SESSION_EXT_CHUNKING && all & SESSION_EXT_8BITMIME;
 	case SESSION_EXT_SMTPUTF8:
-		return all & SESSION_EXT_8BITMIME;	/* RFC 6531 section 3.1 */
+		return all & SESSION_EXT_8BITMIME;	/* RFC 6531, 3.1 */
 	case SESSION_EXT_LIMITS:
 		return engine_limit(s->config->max_recipients) ||
 		    engine_limit(s->config->max_messages);

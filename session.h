@@ -364,12 +364,12 @@ struct session {
 	unsigned char	 proxy;		/* so much of a PROXY v2 signature */
 	bool		 auth_said;	/* what isn't a command may be secret */
 	const char	*said;		/* the line's beginning, or NULL */
-	const char	*detail;	/* our words: completes a reply's text */
+	const char	*detail;	/* of ours: completes the reply */
 	bool		 line_secret;	/* the line may hold a password */
 	bool		 input_secret;	/* and so may the last input */
 	bool		 in_hook;
 	bool		 in_reply;	/* its last line is yet to come */
-	bool		 restart;	/* the pending unknown command asks so */
+	bool		 restart;	/* an unknown command asks so */
 	enum session_closing closing;
 	struct session_verdict *early;	/* for an answer before SESSION_LATER */
 	struct session_sasl *exchange;	/* the same, with a challenge */

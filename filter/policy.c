@@ -43,21 +43,91 @@ struct action {
 
 static struct policy_answer the_answer;
 
-static struct session_verdict question(struct connection *,
-		    const struct server *, const struct request *,
-		    bool header_open);
-static bool	apply(struct connection *, const struct policy_answer *,
-		    bool header_open, const char **fault);
-static void	act_accept(struct policy_answer *, const struct action *,
-		    const char *, bool);
-static void	act_refuse(struct policy_answer *, const struct action *,
-		    const char *, bool);
-static void	act_prepend(struct policy_answer *, const struct action *,
-		    const char *, bool);
-static void	act_discard(struct policy_answer *, const struct action *,
-		    const char *, bool);
-static void	act_note(struct policy_answer *, const struct action *,
-		    const char *, bool);
+static const struct session_verdict permitted = { .kind = SESSION_ACCEPT };
+
+/* The answer. */
+
+static bool
+is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static void
+act_accept(struct policy_answer *a, const struct action *action,
+    const char *text, bool utf8)
+{
+	(void)a, (void)action, (void)text, (void)utf8;
+}
+
+static void
+act_note(struct policy_answer *a, const struct action *action,
+    const char *text, bool utf8)
+{
+	(void)utf8;
+	a->note = action->name;
+	strlcpy(a->text, text, sizeof(a->text));
+}
+
+static void
+act_discard(struct policy_answer *a, const struct action *action,
+    const char *text, bool utf8)
+{
+	a->discard = true;
+	act_note(a, action, text, utf8);
+}
+
+/* A status of another class than the code's would contradict it. */
+static void
+act_refuse(struct policy_answer *a, const struct action *action,
+    const char *text, bool utf8)
+{
+	size_t len = address_status(text);
+
+	(void)utf8;
+	if (text[len] != '\0' && text[len] != ' ')
+		len = 0;
+	strlcpy(a->status, action->status, sizeof(a->status));
+	if (len > 0) {
+		memcpy(a->status, text, len);
+		a->status[len] = '\0';
+		a->status[0] = (char)('0' + action->code / 100);
+		text += len + strspn(text + len, " ");
+	}
+	strlcpy(a->text, *text == '\0' ? action->text : text,
+	    sizeof(a->text));
+	session_refuse(&a->verdict, action->code, a->status, a->text);
+}
+
+/*
+ * One header field on one line; RFC 6532 allows UTF-8 in it only where the
+ * message may have it anyway.
+ */
+static void
+act_prepend(struct policy_answer *a, const struct action *action,
+    const char *text, bool utf8)
+{
+	size_t name = 0, len = strlen(text);
+	char *s;
+
+	(void)action;
+	while (text[name] > ' ' && text[name] < 0x7f && text[name] != ':')
+		name++;
+	if (name == 0 || text[name] != ':') {
+		a->fault = "PREPEND of what is no header field";
+		return;
+	}
+	if (len > HEADER_MAX) {
+		a->fault = "PREPEND of too long a line";
+		return;
+	}
+	strlcpy(a->text, text, sizeof(a->text));
+	for (s = a->text; *s != '\0'; s++)
+		if ((is_control(*s) && *s != '\t') ||
+		    ((unsigned char)*s >= 0x80 && !utf8))
+			*s = '?';
+	a->prepend = a->text;
+}
 
 /*
  * Nothing comes after the policy server that could permit or reject, so
@@ -77,15 +147,76 @@ static const struct action actions[] = {
 	{ "WARN",		act_note,	0, NULL, NULL },
 };
 
-static const struct session_verdict permitted = { .kind = SESSION_ACCEPT };
+/* The value of the first "action" line, as a string in buf; or NULL. */
+static const char *
+find_action(char *buf, size_t size, const char *s, size_t len)
+{
+	const char *end = s + len, *line_end;
+	size_t n;
+
+	for (; s < end; s = line_end + 1) {
+		if ((line_end = memchr(s, '\n', (size_t)(end - s))) == NULL)
+			line_end = end;
+		if (line_end - s < 7 || memcmp(s, "action=", 7) != 0)
+			continue;
+		n = (size_t)(line_end - s) - 7;
+		if (n >= size || memchr(s, '\0', n + 7) != NULL)
+			return NULL;
+		memcpy(buf, s + 7, n);
+		buf[n] = '\0';
+		return buf;
+	}
+	return NULL;
+}
+
+/* "450 text": the reply itself. */
+static bool
+is_reply_code(const char *s, size_t len)
+{
+	return len == 3 && (s[0] == '4' || s[0] == '5') &&
+	    isdigit((unsigned char)s[1]) && isdigit((unsigned char)s[2]);
+}
+
+static void
+parse_code(struct policy_answer *a, const char *word, const char *text)
+{
+	struct action reply = { .text = "Refused" };
+
+	reply.code = (word[0] - '0') * 100 + (word[1] - '0') * 10 +
+	    word[2] - '0';
+	reply.status = word[0] == '4' ? "4.7.1" : "5.7.1";
+	act_refuse(a, &reply, text, false);
+}
+
+void
+policy_parse(const char *s, size_t len, bool utf8, struct policy_answer *a)
+{
+	char buf[ANSWER_SIZE];
+	const char *word, *text;
+	size_t i, n;
+
+	memset(a, 0, sizeof(*a));
+	a->verdict.kind = SESSION_ACCEPT;
+	if ((word = find_action(buf, sizeof(buf), s, len)) == NULL) {
+		a->fault = "no action";
+		return;
+	}
+	n = strcspn(word, " \t");
+	text = word + n + strspn(word + n, " \t");
+	if (is_reply_code(word, n)) {
+		parse_code(a, word, text);
+		return;
+	}
+	for (i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+		if (strlen(actions[i].name) == n &&
+		    strncasecmp(actions[i].name, word, n) == 0) {
+			actions[i].apply(a, &actions[i], text, utf8);
+			return;
+		}
+	a->fault = "action not supported";
+}
 
 /* The request. */
-
-static bool
-is_control(char c)
-{
-	return (unsigned char)c < 0x20 || c == 0x7f;
-}
 
 /* A value may not end its line: what is not printable becomes "?". */
 static void
@@ -225,6 +356,77 @@ build_end(struct request *r)
 	r->buf[r->len++] = '\n';
 }
 
+/* The question and what becomes of the answer. */
+
+static struct session_verdict
+no_answer(const struct connection *c)
+{
+	return c->settings.policy_fail_accept ? permitted :
+	    verdict_refuse(451, "4.3.5", "Policy server trouble");
+}
+
+/*
+ * The question got no answer.  Being stopped is not a failure of the server, so
+ * policy-fail = accept does not apply.  Nor does it to the other recipients of
+ * a transaction in which one timed out: they come again and are asked about.
+ */
+static struct session_verdict
+unanswered(const struct connection *c, const struct server *s, int error)
+{
+	if (conn_stopped())
+		return verdict_refuse(451, "4.3.2",
+		    "Service is shutting down");
+	if (error == EALREADY)
+		return verdict_refuse(451, "4.3.5", "Policy server trouble");
+	log_error(error, "policy", s->text);
+	return no_answer(c);
+}
+
+/* header_open: there is still time to put lines on top of the message. */
+static bool
+apply(struct connection *c, const struct policy_answer *a, bool header_open,
+    const char **fault)
+{
+	*fault = a->fault;
+	if (*fault != NULL)
+		return false;
+	if (a->discard)
+		c->tx.discard = true;
+	if (a->prepend == NULL)
+		return true;
+	if (!header_open)
+		*fault = "PREPEND comes too late";
+	else if (strings_add_within(&c->tx.lines, a->prepend,
+	    FILTER_LINES_MAX) == -1)
+		*fault = "PREPEND of too much";
+	return *fault == NULL;
+}
+
+static struct session_verdict
+question(struct connection *c, const struct server *s,
+    const struct request *r, bool header_open)
+{
+	char buf[ANSWER_SIZE];
+	const char *fault;
+	ssize_t len;
+
+	len = exchange(s, r->buf, r->len, buf, sizeof(buf) - 1,
+	    c->settings.timeout < TIME_MAX ? c->settings.timeout : TIME_MAX);
+	if (len == -1)
+		return unanswered(c, s, errno);
+	policy_parse(buf, (size_t)len, c->tx.utf8, &the_answer);
+	if (the_answer.note != NULL)
+		log_event("policy", "action", the_answer.note, "text",
+		    the_answer.text, NULL);
+	if (apply(c, &the_answer, header_open, &fault))
+		return the_answer.verdict;
+	buf[len] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	log_event("error", "what", "policy", "on", s->text, "error",
+	    fault, "answer", buf, NULL);
+	return no_answer(c);
+}
+
 /* The hooks. */
 
 /* One server after the other; the first that refuses ends it. */
@@ -278,224 +480,6 @@ policy_reset(struct connection *c)
 {
 	(void)c;
 	exchange_reset();
-}
-
-/* The question and what becomes of the answer. */
-
-static struct session_verdict
-no_answer(const struct connection *c)
-{
-	return c->settings.policy_fail_accept ? permitted :
-	    verdict_refuse(451, "4.3.5", "Policy server trouble");
-}
-
-/*
- * The question got no answer.  Being stopped is not a failure of the server, so
- * policy-fail = accept does not apply.  Nor does it to the other recipients of
- * a transaction in which one timed out: they come again and are asked about.
- */
-static struct session_verdict
-unanswered(const struct connection *c, const struct server *s, int error)
-{
-	if (conn_stopped())
-		return verdict_refuse(451, "4.3.2",
-		    "Service is shutting down");
-	if (error == EALREADY)
-		return verdict_refuse(451, "4.3.5", "Policy server trouble");
-	log_error(error, "policy", s->text);
-	return no_answer(c);
-}
-
-/* header_open: there is still time to put lines on top of the message. */
-static struct session_verdict
-question(struct connection *c, const struct server *s,
-    const struct request *r, bool header_open)
-{
-	char buf[ANSWER_SIZE];
-	const char *fault;
-	ssize_t len;
-
-	len = exchange(s, r->buf, r->len, buf, sizeof(buf) - 1,
-	    c->settings.timeout < TIME_MAX ? c->settings.timeout : TIME_MAX);
-	if (len == -1)
-		return unanswered(c, s, errno);
-	policy_parse(buf, (size_t)len, c->tx.utf8, &the_answer);
-	if (the_answer.note != NULL)
-		log_event("policy", "action", the_answer.note, "text",
-		    the_answer.text, NULL);
-	if (apply(c, &the_answer, header_open, &fault))
-		return the_answer.verdict;
-	buf[len] = '\0';
-	buf[strcspn(buf, "\n")] = '\0';
-	log_event("error", "what", "policy", "on", s->text, "error",
-	    fault, "answer", buf, NULL);
-	return no_answer(c);
-}
-
-static bool
-apply(struct connection *c, const struct policy_answer *a, bool header_open,
-    const char **fault)
-{
-	*fault = a->fault;
-	if (*fault != NULL)
-		return false;
-	if (a->discard)
-		c->tx.discard = true;
-	if (a->prepend == NULL)
-		return true;
-	if (!header_open)
-		*fault = "PREPEND comes too late";
-	else if (strings_add_within(&c->tx.lines, a->prepend,
-	    FILTER_LINES_MAX) == -1)
-		*fault = "PREPEND of too much";
-	return *fault == NULL;
-}
-
-/* The answer. */
-
-static void
-act_accept(struct policy_answer *a, const struct action *action,
-    const char *text, bool utf8)
-{
-	(void)a, (void)action, (void)text, (void)utf8;
-}
-
-static void
-act_note(struct policy_answer *a, const struct action *action,
-    const char *text, bool utf8)
-{
-	(void)utf8;
-	a->note = action->name;
-	strlcpy(a->text, text, sizeof(a->text));
-}
-
-static void
-act_discard(struct policy_answer *a, const struct action *action,
-    const char *text, bool utf8)
-{
-	a->discard = true;
-	act_note(a, action, text, utf8);
-}
-
-/* A status of another class than the code's would contradict it. */
-static void
-act_refuse(struct policy_answer *a, const struct action *action,
-    const char *text, bool utf8)
-{
-	size_t len = address_status(text);
-
-	(void)utf8;
-	if (text[len] != '\0' && text[len] != ' ')
-		len = 0;
-	strlcpy(a->status, action->status, sizeof(a->status));
-	if (len > 0) {
-		memcpy(a->status, text, len);
-		a->status[len] = '\0';
-		a->status[0] = (char)('0' + action->code / 100);
-		text += len + strspn(text + len, " ");
-	}
-	strlcpy(a->text, *text == '\0' ? action->text : text,
-	    sizeof(a->text));
-	session_refuse(&a->verdict, action->code, a->status, a->text);
-}
-
-/*
- * One header field on one line; RFC 6532 allows UTF-8 in it only where the
- * message may have it anyway.
- */
-static void
-act_prepend(struct policy_answer *a, const struct action *action,
-    const char *text, bool utf8)
-{
-	size_t name = 0, len = strlen(text);
-	char *s;
-
-	(void)action;
-	while (text[name] > ' ' && text[name] < 0x7f && text[name] != ':')
-		name++;
-	if (name == 0 || text[name] != ':') {
-		a->fault = "PREPEND of what is no header field";
-		return;
-	}
-	if (len > HEADER_MAX) {
-		a->fault = "PREPEND of too long a line";
-		return;
-	}
-	strlcpy(a->text, text, sizeof(a->text));
-	for (s = a->text; *s != '\0'; s++)
-		if ((is_control(*s) && *s != '\t') ||
-		    ((unsigned char)*s >= 0x80 && !utf8))
-			*s = '?';
-	a->prepend = a->text;
-}
-
-/* The value of the first "action" line, as a string in buf; or NULL. */
-static const char *
-find_action(char *buf, size_t size, const char *s, size_t len)
-{
-	const char *end = s + len, *line_end;
-	size_t n;
-
-	for (; s < end; s = line_end + 1) {
-		if ((line_end = memchr(s, '\n', (size_t)(end - s))) == NULL)
-			line_end = end;
-		if (line_end - s < 7 || memcmp(s, "action=", 7) != 0)
-			continue;
-		n = (size_t)(line_end - s) - 7;
-		if (n >= size || memchr(s, '\0', n + 7) != NULL)
-			return NULL;
-		memcpy(buf, s + 7, n);
-		buf[n] = '\0';
-		return buf;
-	}
-	return NULL;
-}
-
-/* "450 text": the reply itself. */
-static bool
-is_reply_code(const char *s, size_t len)
-{
-	return len == 3 && (s[0] == '4' || s[0] == '5') &&
-	    isdigit((unsigned char)s[1]) && isdigit((unsigned char)s[2]);
-}
-
-static void
-parse_code(struct policy_answer *a, const char *word, const char *text)
-{
-	struct action reply = { .text = "Refused" };
-
-	reply.code = (word[0] - '0') * 100 + (word[1] - '0') * 10 +
-	    word[2] - '0';
-	reply.status = word[0] == '4' ? "4.7.1" : "5.7.1";
-	act_refuse(a, &reply, text, false);
-}
-
-void
-policy_parse(const char *s, size_t len, bool utf8, struct policy_answer *a)
-{
-	char buf[ANSWER_SIZE];
-	const char *word, *text;
-	size_t i, n;
-
-	memset(a, 0, sizeof(*a));
-	a->verdict.kind = SESSION_ACCEPT;
-	if ((word = find_action(buf, sizeof(buf), s, len)) == NULL) {
-		a->fault = "no action";
-		return;
-	}
-	n = strcspn(word, " \t");
-	text = word + n + strspn(word + n, " \t");
-	if (is_reply_code(word, n)) {
-		parse_code(a, word, text);
-		return;
-	}
-	for (i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
-		if (strlen(actions[i].name) == n &&
-		    strncasecmp(actions[i].name, word, n) == 0) {
-			actions[i].apply(a, &actions[i], text, utf8);
-			return;
-		}
-	a->fault = "action not supported";
 }
 
 /* -t */

@@ -140,7 +140,8 @@ take_socket(struct state *s, char *p)
 {
 	long long fd, bound;
 
-	return handover_number(&p, INT_MAX, &fd) && handover_number(&p, 1, &bound) &&
+	return handover_number(&p, INT_MAX, &fd) &&
+	    handover_number(&p, 1, &bound) &&
 	    sockets_listening((int)fd) &&
 	    sockets_take(&s->sockets, (int)fd, bound) == 0;
 }
@@ -164,7 +165,8 @@ take_place(struct state *s, char *p)
 	long long fd, pid, asked;
 
 	(void)s;
-	if (!handover_number(&p, INT_MAX, &fd) || !handover_number(&p, INT_MAX, &pid) ||
+	if (!handover_number(&p, INT_MAX, &fd) ||
+	    !handover_number(&p, INT_MAX, &pid) ||
 	    !handover_number(&p, 1, &asked) || !take_source(&p, &source) ||
 	    (fd != 0 && fcntl((int)fd - 1, F_SETFD, FD_CLOEXEC) == -1) ||
 	    places_room(next + 1) == -1)
@@ -181,7 +183,8 @@ take_away(struct state *s, char *p)
 	long long until;
 
 	(void)s;
-	if (!handover_number(&p, LLONG_MAX, &until) || !take_source(&p, &source))
+	if (!handover_number(&p, LLONG_MAX, &until) ||
+	    !take_source(&p, &source))
 		return false;
 	places_turn_away(&source, until);
 	return true;
@@ -217,7 +220,8 @@ left_for_us(void)
 
 	if (given == NULL || strlcpy(text, given, sizeof(text)) >= sizeof(text))
 		return -1;
-	if (!handover_number(&p, INT_MAX, &pid) || !handover_number(&p, INT_MAX, &fd) ||
+	if (!handover_number(&p, INT_MAX, &pid) ||
+	    !handover_number(&p, INT_MAX, &fd) ||
 	    pid != getpid())
 		return -1;
 	return (int)fd;

@@ -366,7 +366,8 @@ mailbox(const char *p, struct address *a)
 		return NULL;
 	if (*p != '@') {
 		a->bare = true;
-		if (!a->strict || address_is_postmaster(start, (size_t)(p - start)))
+		if (!a->strict ||
+		    address_is_postmaster(start, (size_t)(p - start)))
 			return p;
 		return *p == '>' || *p == '\0' ? wrong(a, "no domain") :
 		    unexpected(a, p);
@@ -411,7 +412,8 @@ keep(struct address *a, const char *p, size_t n)
 	size_t len = strlen(a->domain);
 
 	memcpy(a->text, p, n);
-	if (a->bare && !address_is_postmaster(p, n) && n + 1 + len < sizeof(a->text)) {
+	if (a->bare && !address_is_postmaster(p, n) &&
+	    n + 1 + len < sizeof(a->text)) {
 		a->text[n++] = '@';
 		memcpy(a->text + n, a->domain, len);
 		n += len;

@@ -37,7 +37,8 @@ enum reply {
 
 /* What a hook was asked; its verdict goes on there. */
 enum question {
-	ASK_NOTHING, ASK_CONNECT, ASK_HELO, ASK_MAIL, ASK_RCPT, ASK_DATA, ASK_BDAT, ASK_END,
+	ASK_NOTHING, ASK_CONNECT, ASK_HELO, ASK_MAIL, ASK_RCPT, ASK_DATA,
+	ASK_BDAT, ASK_END,
 	ASK_VERIFY, ASK_UNKNOWN, ASK_STARTTLS, ASK_AUTH
 };
 

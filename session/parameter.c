@@ -348,11 +348,12 @@ static const struct parameter parameters[] = {
 	{ "BODY",	SESSION_EXT_8BITMIME,	false,	false,	parse_body },
 	{ "SMTPUTF8",	SESSION_EXT_SMTPUTF8,	false,	false,	parse_utf8 },
 	{ "AUTH",	SESSION_EXT_AUTH,	false,	true,	parse_auth },
-	{ "RET",	SESSION_EXT_DSN,		false,	true,	parse_ret },
-	{ "ENVID",	SESSION_EXT_DSN,		false,	true,	parse_envid },
-	{ "MT-PRIORITY", SESSION_EXT_MT_PRIORITY,	false,	false,	parse_priority },
-	{ "NOTIFY",	SESSION_EXT_DSN,		true,	true,	parse_notify },
-	{ "ORCPT",	SESSION_EXT_DSN,		true,	true,	parse_orcpt },
+	{ "RET",	SESSION_EXT_DSN,	false,	true,	parse_ret },
+	{ "ENVID",	SESSION_EXT_DSN,	false,	true,	parse_envid },
+	{ "MT-PRIORITY", SESSION_EXT_MT_PRIORITY, false, false,
+	    parse_priority },
+	{ "NOTIFY",	SESSION_EXT_DSN,	true,	true,	parse_notify },
+	{ "ORCPT",	SESSION_EXT_DSN,	true,	true,	parse_orcpt },
 };
 
 #define NPARAMETERS	(sizeof(parameters) / sizeof(parameters[0]))

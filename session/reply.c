@@ -263,7 +263,8 @@ count_recipient(struct session *s, enum reply id, int code)
 			return R_TOO_MANY_ERRORS;
 	}
 	if (id == R_TOO_MANY_RECIPIENTS)
-		return ++s->tx.crowd / CROWD > most ? R_TOO_MANY_ERRORS : R_NONE;
+		return ++s->tx.crowd / CROWD > most ?
+		    R_TOO_MANY_ERRORS : R_NONE;
 	return engine_over(++s->tx.refused, most) ? R_TOO_MANY_ERRORS : R_NONE;
 }
 
@@ -348,7 +349,8 @@ is_status(const char *text, int code)
 void
 reply_banner(struct session *s, const char *text)
 {
-	char both[sizeof("ESMTP ") + sizeof(((struct session_verdict *)0)->text)];
+	char both[sizeof("ESMTP ") +
+	    sizeof(((struct session_verdict *)0)->text)];
 	const char *protocol = s->config->lmtp ? "LMTP" : "ESMTP";
 	size_t n = strlen(protocol);
 

@@ -6,8 +6,8 @@
  * as ever, but a line "ATTACK PORT FILE DIR MESSAGE" makes each attempt below
  * from where the parser is, and says what came of it: "name: done", or the
  * reason for which it failed.  PORT listens on 127.0.0.1, FILE may be read and
- * DIR written to by the user, and neither is the server's business; MESSAGE is in
- * the spool, stored by another session.
+ * DIR written to by the user, and neither is the server's business; MESSAGE is
+ * in the spool, stored by another session.
  */
 #define _GNU_SOURCE
 

@@ -6,7 +6,8 @@
  *
  *	split [-l] [-n] [-s] file
  *
- * -l: LMTP; -n: line ends as LF; -s: nothing is tolerated.  The replies go to standard output.
+ * -l: LMTP; -n: line ends as LF; -s: nothing is tolerated.  The replies go to
+ * standard output.
  */
 #define _GNU_SOURCE	/* memmem */
 #include <err.h>
@@ -219,7 +220,8 @@ on_event(void *arg, enum session_event event, const char *why)
 
 static const struct session_hooks hooks = {
 	.helo = on_helo, .mail = on_mail, .rcpt = on_rcpt, .data = on_data,
-	.size = sizeof(hooks), .body = on_body, .end = on_end, .reset = on_reset,
+	.size = sizeof(hooks), .body = on_body, .end = on_end,
+	.reset = on_reset,
 	.verify = on_verify, .mechanisms = on_mechanisms, .auth = on_auth,
 	.auth_end = on_auth_end, .event = on_event,
 };

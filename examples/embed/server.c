@@ -329,7 +329,7 @@ static void
 drop(struct client *c)
 {
 	if (c->fd != -1)
-		close(c->fd);	/* as does a short while of reading: session(3) */
+		close(c->fd);	/* what is unread may reset it: session(3) */
 	c->fd = -1;
 	if (c->waiting)
 		return;

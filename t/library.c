@@ -535,7 +535,8 @@ loops(void)
 {
 	start();
 	config.max_hops = 2;
-	CHECK(says(ENVELOPE "DATA\r\nReceived: 1\r\nRECEIVED: 2\r\nSubject: x\r\n"
+	CHECK(says(ENVELOPE
+	    "DATA\r\nReceived: 1\r\nRECEIVED: 2\r\nSubject: x\r\n"
 	    "\r\nReceived: 3\r\n.\r\n", "250 2.0.0 Message accepted\r\n"));
 	say(ENVELOPE "DATA\r\nReceived: 1\r\nReceived: 2\r\nReceived: 3\r\n");
 	CHECK(says("x\r\n.\r\n", "554 5.4.6 Too many hops\r\n"));

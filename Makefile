@@ -62,6 +62,18 @@ BUILD_PACKAGES = \
 	libcrypt-dev \
 	libgnutls28-dev \
 	pkg-config
+DEB_PACKAGES = \
+	bats \
+	debhelper \
+	dpkg-dev \
+	fakeroot \
+	gnutls-bin \
+	iproute2 \
+	libssl-dev \
+	parallel \
+	python3 \
+	systemd \
+	ucspi-tcp-ipv6
 RUN_PACKAGES = \
 	curl
 TEST_PACKAGES = \
@@ -96,6 +108,7 @@ TEST_PACKAGES = \
 	valgrind \
 	whois
 FULL_PACKAGES = \
+	blhc \
 	clamav-daemon \
 	clamav-milter \
 	crun \
@@ -192,14 +205,25 @@ SONAME	= libsession.so.0
 all: smtpd smtpd-tls libsession.a $(SONAME)
 
 # Static, since the dynamic loader would be a third of a short session's time;
-# with TLS, dynamic, so that a new GnuTLS needs no new smtpd.
-smtpd: $(call objects,build,$(PROGRAM) modules-none.c)
-	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) -static-pie -o $@ $^ $(BSD_ARCHIVES)
+# with TLS, dynamic, so that a new GnuTLS needs no new smtpd.  `make STATIC=0' is
+# for packages: a new libc or libbsd needs no new smtpd, either.
+STATIC	= 1
+PIE	= -static-pie
+ifeq ($(STATIC),0)
+PIE	= -fPIE -pie
+BSD_ARCHIVES := $(shell $(PKGCONFIG) --libs libbsd-overlay 2>/dev/null)
+BSD_LIBS = $(BSD_ARCHIVES)
+endif
 
-TLS_PIE	= -pie
-smtpd-tls: $(call objects,build,$(PROGRAM) modules-tls.c $(TLS) $(AUTH))
-	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) $(TLS_PIE) -o $@ $^ $(TLS_LIBS) -lcrypt \
-	    $(BSD_LIBS)
+smtpd: $(call objects,build,$(PROGRAM) modules-none.c) build/static
+	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) $(PIE) -o $@ $(filter %.o,$^) \
+	    $(BSD_ARCHIVES)
+
+TLS_PIE	= -fPIE -pie
+smtpd-tls: $(call objects,build,$(PROGRAM) modules-tls.c $(TLS) $(AUTH)) \
+    build/static
+	$(CC) $(CFLAGS) $(LDFLAGS) $(LINK) $(TLS_PIE) -o $@ $(filter %.o,$^) \
+	    $(TLS_LIBS) -lcrypt $(BSD_LIBS)
 
 # `make STATIC_TLS=1' puts GnuTLS itself into smtpd-tls: TLS then starts in half
 # the time, but it takes a new build for each security update of GnuTLS and what
@@ -280,11 +304,14 @@ talk_LIBS = -lssl -lcrypto
 keys_LIBS = $(filter %.o,$^) $(filter %.a,$^) $(TLS_LIBS) $(BSD_LIBS)
 fail_LIBS = -shared -fPIC
 
-# A module directory that changed is to be compiled in.
+# A module directory that changed is to be compiled in, another way of linking
+# to be linked.
 build/handover.o build/sandbox.o: build/moddir
-build/moddir: FORCE
+build/moddir: NOW = $(MODDIR)
+build/static: NOW = $(STATIC) $(STATIC_TLS)
+build/moddir build/static: FORCE
 	@mkdir -p $(@D)
-	@echo '$(MODDIR)' | cmp -s - $@ || echo '$(MODDIR)' >$@
+	@echo '$(NOW)' | cmp -s - $@ || echo '$(NOW)' >$@
 
 have-bsd:
 	@$(PKGCONFIG) --exists libbsd-overlay gnutls || { \
@@ -518,15 +545,22 @@ uninstall-units:
 	    $(DESTDIR)$(SYSUSERSDIR)/smtpd.conf \
 	    $(DESTDIR)$(TMPFILESDIR)/smtpd.conf
 
-# The Debian package, in build/deb.
+# The Debian packages and their source, in build/deb.
+ORIG	= stdin-smtpd_$(VERSION).orig
+
 deb:
-	@t/packages $(BUILD_PACKAGES) debhelper dpkg-dev fakeroot
+	@t/packages $(BUILD_PACKAGES) $(DEB_PACKAGES)
 	rm -rf build/deb
-	mkdir -p build/deb/source
-	tar -cf - --exclude=./build --exclude=./.git --exclude='./*.a' \
-	    --exclude='./*.so.*' --exclude=./smtpd --exclude=./smtpd-tls . | \
-	    tar -xf - -C build/deb/source
-	cd build/deb/source && dpkg-buildpackage -us -uc -b
+	mkdir -p build/deb
+	tar -caf build/deb/$(ORIG).tar.xz --exclude=./build --exclude=./.git \
+	    --exclude=./debian --exclude='./*.a' --exclude='./*.so.*' \
+	    --exclude=./smtpd --exclude=./smtpd-tls --sort=name --owner=0 \
+	    --group=0 --numeric-owner --transform='s,^\.,smtpd-$(VERSION),S' \
+	    --mtime="@$$(dpkg-parsechangelog -S Timestamp)" .
+	tar -xf build/deb/$(ORIG).tar.xz -C build/deb
+	cp -R debian build/deb/smtpd-$(VERSION)
+	cd build/deb/smtpd-$(VERSION) && \
+	    env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -us -uc
 
 .PHONY: install-units uninstall-units deb
 #---

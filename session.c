@@ -448,6 +448,7 @@ bad_line(struct session *s, enum reply why, char last)
 		s->state = SESSION_STATE_COMMAND;
 	}
 	s->line_len = 0;
+	s->charge = SESSION_CHARGE_FULL;
 	reply(s, why);
 }
 

@@ -171,16 +171,20 @@ add_code(struct line *l, int code, char separator)
 	l->text[l->len++] = separator;
 }
 
-/*
- * reply_room() saw to it that it fits.  Once a hook has ended the session
- * nothing more is said but the end of a reply that was begun.
- */
+/* Once a hook has ended the session, only a reply that was begun is ended. */
+static bool
+is_silent(const struct session *s)
+{
+	return engine_muted(s) && !s->in_reply;
+}
+
+/* reply_room() saw to it that it fits. */
 static void
 put(struct session *s, struct line *l)
 {
 	size_t len = l->len + 2;
 
-	if ((engine_muted(s) && !s->in_reply) || s->buffers == NULL ||
+	if (is_silent(s) || s->buffers == NULL ||
 	    len > SESSION_OUTPUT_SIZE - s->out_len)
 		return;
 	memcpy(l->text + l->len, "\r\n", 2);
@@ -321,7 +325,7 @@ reply(struct session *s, enum reply id)
 	const struct end *end = find_end(id);
 	enum reply too_many = R_NONE;
 
-	if (id == R_NONE || id == R_SAID)
+	if (id == R_NONE || id == R_SAID || is_silent(s))
 		return;
 	if (end == NULL)
 		too_many = count(s, id, replies[id].code);
@@ -397,6 +401,8 @@ reply_verdict(struct session *s, const struct session_verdict *v,
 	const char *status = replies[id].status;
 	enum reply too_many;
 
+	if (is_silent(s))
+		return;
 	if (decided)
 		code = code_of(v, code);
 	if (code / 100 != replies[id].code / 100)

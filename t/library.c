@@ -21,7 +21,7 @@ static struct {
 	struct session_verdict connect, rcpt, data, end, verify, unknown, auth;
 	struct session_sasl sasl;	/* what auth sets of it */
 	bool		 body;
-	bool		 shut_in_body, early, restart;
+	bool		 shut_in_body, shut_in_parameter, early, restart;
 	unsigned	 bodies, ends, resets, parameters, proxies;
 	char		 text[100];	/* of the last piece */
 } h;
@@ -75,6 +75,8 @@ on_parameter(void *arg, bool recipient, const char *name, const char *value,
 	CHECK(recipient && strcmp(name, "XKEY") == 0 &&
 	    strcmp(value, "1") == 0);
 	h.parameters++;
+	if (h.shut_in_parameter)
+		session_shutdown(&s, "4.3.2", "enough");
 	session_accept(v, NULL);
 }
 
@@ -185,7 +187,7 @@ begin(void)
 	h.connect = h.rcpt = h.data = h.end = h.verify = h.unknown = h.auth =
 	    yes;
 	h.body = true;
-	h.shut_in_body = h.early = h.restart = false;
+	h.shut_in_body = h.shut_in_parameter = h.early = h.restart = false;
 	h.sasl = (struct session_sasl){ 0 };
 	h.bodies = h.ends = h.resets = h.parameters = h.proxies = 0;
 }
@@ -277,6 +279,12 @@ closing_from_a_hook(void)
 	    "354 End data with <CR><LF>.<CR><LF>\r\n"
 	    "421 4.3.1 mx.test no space\r\n"));
 	CHECK(h.bodies == 1 && h.ends == 0 && h.resets == 1);
+	/* What the engine would have ended the session for comes too late. */
+	start();
+	config.max_errors = 1;
+	h.shut_in_parameter = true;
+	CHECK(says(ENVELOPE "BAD\x01\r\nRCPT TO:<c@d> XKEY=1 =\r\n",
+	    "\r\n421 4.3.2 mx.test enough\r\n"));
 }
 
 static void
@@ -501,6 +509,7 @@ too_much(void)
 		{ "", "XFLOOD\r\n", 0, 500, 4 },
 		{ "", "VRFY a\r\n", 0, 450, 5 },
 		{ "", "\x01\r\n", 0, 0, 4 },
+		{ ENVELOPE, "\x01\r\n", 0, 0, 4 },
 		{ ENVELOPE, "BDAT 0\r\n", 0, 0, 4 },
 		{ "EHLO c\r\n", ENVELOPE_ONLY "RSET\r\n", 550, 0, 4 },
 		{ "EHLO c\r\n", ENVELOPE_ONLY "DATA\r\n", 0, 450, 4 },

@@ -153,6 +153,33 @@ results() {
 		fail "$(message)"
 }
 
+@test "opendkim signs for whoever has logged in, from anywhere" {
+	smtp -o spool="$SPOOL" -o milter="$DKIM" -o auth-any=yes \
+	    -o auth-cleartext=yes <<-END
+		EHLO client.test
+		MAIL FROM:<a@client.test>
+		RCPT TO:<b@mx.test>
+		DATA
+		$HEADER
+		text
+		.
+		RSET
+		AUTH PLAIN $(printf '\0me\0secret' | base64)
+		MAIL FROM:<a@client.test>
+		RCPT TO:<b@mx.test>
+		DATA
+		$HEADER
+		text
+		.
+		QUIT
+	END
+	replies 220 250 250 250 354 250 250 235 250 250 354 250 221
+	messages 2
+	(($(grep -l '^DKIM-Signature: .*' "$SPOOL"/new/* | wc -l) == 1))
+	grep -q '^DKIM-Signature:' \
+	    "$(grep -l '^Authenticated-User: me' "$SPOOL"/new/*)"
+}
+
 @test "opendkim: a message that was changed fails" {
 	signed
 	mail "$DKIM" < <(sed 's/^text/test/' "$BATS_TEST_TMPDIR/signed")

@@ -19,13 +19,19 @@ setup() {
 	USERS=$BATS_TEST_TMPDIR/users
 }
 
-# submission [ARGUMENT ...]: the settings, with a user "me".
+# submission [ARGUMENT ...]: README's settings, but for the files, and a user "me"
+# as its line makes one.
 submission() {
-	[[ -e $USERS ]] || echo "me:$(doveadm pw -s SCRAM-SHA-256 -p secret)" >"$USERS"
-	serve -o spool="$SPOOL" -o log-level=debug -o tls=require \
+	local text
+
+	text=$(sed -n '/^## Submission/,/^## /s/^    //p' "$ROOT/README.md")
+	grep ' = ' <<<"$text" | grep -v '^exec' >"$BATS_TEST_TMPDIR/conf"
+	# The password is typed twice.
+	[[ -e $USERS ]] || bash -c "$(grep doveadm <<<"$text")" \
+	    <<<$'secret\nsecret' >"$USERS"
+	serve -f "$BATS_TEST_TMPDIR/conf" -o spool="$SPOOL" -o log-level=debug \
 	    -o tls-cert="$CERTS/localhost.pem" \
-	    -o tls-key="$CERTS/localhost.key" -o auth=require \
-	    -o auth-file="$USERS" "$@"
+	    -o tls-key="$CERTS/localhost.key" -o auth-file="$USERS" "$@"
 }
 
 # came MECHANISM: one message, sent by "me".

@@ -306,7 +306,7 @@ prepending() {
 	PREPEND=(-o policy="exec:$BATS_TEST_TMPDIR/policy")
 }
 
-@test "lines of policy: below fields inserted, above Received, a filter's to see" {
+@test "lines of policy: below fields inserted, above Received, told to filters" {
 	prepending 'X-Policy: p'
 	edited 'i:0:X-B:0 | i:0:X-C:1 | h:X-D:2 | c' "${PREPEND[@]}"
 	# One for each recipient that was asked about.
@@ -573,12 +573,15 @@ after_starttls() {
 	(($(grep -c tls_version "$ASKED") == 1))
 }
 
+TLS_MACROS='{tls_version}=TLSv1.3 {cipher}=TLS_AES_128_GCM_SHA256 '
+TLS_MACROS+='{cipher_bits}=128'
+
 @test "after STARTTLS: anew, with the macros of TLS" {
 	certs
 	filtering
 	after_starttls
 	ASKED=$ASKED.tls
-	asked 'macros helo {tls_version}=TLSv1.3 {cipher}=TLS_AES_128_GCM_SHA256 {cipher_bits}=128'
+	asked "macros helo $TLS_MACROS"
 }
 
 @test "a client's certificate is told, if it is verified" {
@@ -586,7 +589,7 @@ after_starttls() {
 	filtering
 	after_starttls -o tls-client-ca="$CERTS/ca.pem"
 	ASKED=$ASKED.tls
-	asked 'macros helo {tls_version}=TLSv1.3 {cipher}=TLS_AES_128_GCM_SHA256 {cipher_bits}=128 {cert_subject}=CN=client.test'
+	asked "macros helo $TLS_MACROS {cert_subject}=CN=client.test"
 	filtering
 	after_starttls -o tls-client-ca="$CERTS/other.pem"
 	ASKED=$ASKED.tls

@@ -278,7 +278,8 @@ one_each() {
 	"$PYTHON" - "$ASKED" <<-'END'
 		import re, sys
 		with open(sys.argv[1], "rb") as f:
-		    questions = re.split(rb"(?m)^-- connection \d+\n", f.read())[1:]
+		    asked = f.read()
+		questions = re.split(rb"(?m)^-- connection \d+\n", asked)[1:]
 		known = b"""request protocol_state protocol_name helo_name
 		    queue_id instance sender client_address client_name
 		    reverse_client_name client_port server_address server_port

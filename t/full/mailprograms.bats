@@ -19,8 +19,8 @@ setup() {
 	USERS=$BATS_TEST_TMPDIR/users
 }
 
-# submission [ARGUMENT ...]: README's settings, but for the files, and a user "me"
-# as its line makes one.
+# submission [ARGUMENT ...]: README's settings, but for the files, and a user
+# "me" as its line makes one.
 submission() {
 	local text
 
@@ -62,8 +62,9 @@ at_a_terminal() {
 	muttrc 'set autoedit = yes' "set editor = 'cp $TEXT'"
 	LC_ALL=C.UTF-8 "$PYTHON" - "$1" -n -F "$RC" -s hello b@mx.test <<-'END'
 		import os, pty, re, select, sys, time
-		answers = {b"To: b@mx.test": b"\r", b"Subject:.{,3} hello": b"\r",
-		    b"Security:": b"y", b"assword for me@localhost": b"secret\r"}
+		answers = {b"To: b@mx.test": b"\r",
+		    b"Subject:.{,3} hello": b"\r", b"Security:": b"y",
+		    b"assword for me@localhost": b"secret\r"}
 		pid, fd = pty.fork()
 		if pid == 0:
 		    os.execvp(sys.argv[1], sys.argv[1:])

@@ -41,11 +41,12 @@ postgrey_starts() {
 	SERVER=$!
 }
 
-# alone: from here on postgrey and smtpd have a loopback of their own, where each
-# port is free.
+# alone: from here on postgrey and smtpd have a loopback of their own, where
+# each port is free.
 alone() {
 	# shellcheck disable=SC2016 # the inner shell's
 	INSIDE=(unshare -n sh -c 'ip link set lo up && exec "$@"' sh)
+	# shellcheck disable=SC2016 # so is this
 	printf '#!/bin/sh\nexec nsenter -n -t "$(cat %s)" "%s" "$@"\n' \
 	    "$BATS_TEST_TMPDIR/inside" "$SMTPD" >"$BATS_TEST_TMPDIR/smtpd"
 	chmod +x "$BATS_TEST_TMPDIR/smtpd"

@@ -250,6 +250,25 @@ prints() {
 	prints "$CERTS/client.pem"
 }
 
+@test "a client's certificate is told of a resumed session as well" {
+	local kind
+
+	certs
+	head -c 64 /dev/urandom >"$BATS_TEST_TMPDIR/tickets"
+	for kind in full resumed; do
+		rm -f "$BATS_TEST_TMPDIR"/{policy,asked}
+		run inside -o tls-client-ca="$CERTS/ca.pem" \
+		    -o tls-ticket-key="$BATS_TEST_TMPDIR/tickets" -- \
+		    -session "$BATS_TEST_TMPDIR/session" \
+		    -cert "$CERTS/client.pem" -key "$CERTS/client.key"
+		said "TLS_AES_128_GCM_SHA256 $kind"
+		ASKED=$BATS_TEST_TMPDIR/asked
+		asked ccert_subject=client.test
+		asked ccert_issuer=Test+20CA
+		prints "$CERTS/client.pem"
+	done
+}
+
 @test "a certificate that is not verified has fingerprints, but no names" {
 	certs
 	own CN=other.test tls_www_client 2099 self

@@ -224,7 +224,7 @@ static const struct mechanism table[] = {
 	{ "PLAIN", MECHANISM_PLAIN, offer_password, step_plain },
 	{ "LOGIN", MECHANISM_LOGIN, offer_password, step_login },
 };
-#define NMECHANISMS	(sizeof(table) / sizeof(table[0]))
+#define NMECHANISMS	nitems(table)
 
 /*
  * What the offer depends on and does not change, but for STARTTLS.  Under TLS
@@ -429,7 +429,7 @@ check_sources(const struct settings *s)
 	size_t i;
 	int problems = 0;
 
-	for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+	for (i = 0; i < nitems(pairs); i++)
 		if (wrong[i]) {
 			warnx("%s: %s", pairs[i].name, pairs[i].other);
 			problems++;

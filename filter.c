@@ -42,7 +42,7 @@ static const struct filter *const filters[] = {
 	&place_filter, &recipients_filter, &room_filter, &policy_filter,
 	&milter_filter,
 };
-#define FILTERS		(sizeof(filters) / sizeof(filters[0]))
+#define FILTERS		nitems(filters)
 
 void
 filter_start(struct connection *c)

@@ -201,7 +201,7 @@ handover_taken(struct connection *c, struct session_counters *n, char *helo,
 	    !handover_number(&p, LLONG_MAX, &number))
 		return -1;
 	*end = number;
-	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+	for (i = 0; i < nitems(counts); i++) {
 		if (!handover_number(&p, UINT_MAX, &number))
 			return -1;
 		*counts[i] = (unsigned)number;

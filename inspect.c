@@ -18,8 +18,6 @@
 
 #include "smtpd.h"
 
-#define nitems(a)	(sizeof(a) / sizeof((a)[0]))
-
 /* Words of the settings for a program. */
 
 /* Who writes these has a shell in mind. */

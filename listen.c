@@ -156,7 +156,7 @@ clean_environment(void)
 	    "SMTPD_STARTTLS", "SMTPD_RUNNER" };
 	size_t i;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (i = 0; i < nitems(names); i++)
 		unsetenv(names[i]);
 }
 

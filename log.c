@@ -237,7 +237,7 @@ is_hidden(const char *p, unsigned n)
 
 	while (--n > 0)
 		c = c << 6 | ((unsigned char)*++p & 0x3f);
-	for (i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+	for (i = 0; i < nitems(hidden); i++)
 		if (c >= hidden[i].first && c <= hidden[i].last)
 			return true;
 	return false;

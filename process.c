@@ -38,7 +38,7 @@ static const struct {
 	{ SIGTERM, 2000 },
 	{ SIGKILL, 5000 }
 };
-#define ENDINGS	(sizeof(endings) / sizeof(endings[0]))
+#define ENDINGS	nitems(endings)
 
 /* Starting it. */
 

@@ -288,7 +288,7 @@ start_filter(const struct server *s)
 	files[0] = files[1] = ends[1];
 	files[2] = log_where() == LOGTO_STDERR ? STDERR_FILENO : PROCESS_NULL;
 	error = process_start(&programs[i].process, "policy", s->words, env,
-	    files, sizeof(files) / sizeof(files[0]));
+	    files, nitems(files));
 	close(ends[1]);
 	if (error == 0) {
 		programs[i].server = s;
@@ -336,7 +336,7 @@ serve_request(struct connection *c, const struct request *r, int fd)
 	char *strings;
 	bool whole;
 
-	if (r->kind >= sizeof(requests) / sizeof(requests[0]) ||
+	if (r->kind >= nitems(requests) ||
 	    r->len > requests[r->kind].strings_max ||
 	    (strings = malloc(r->len + 1)) == NULL)
 		return false;
@@ -576,7 +576,7 @@ runner_check_password(const struct connection *c, const char *user,
 	size_t i, len;
 	int fd;
 
-	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+	for (i = 0; i < nitems(parts); i++) {
 		len = strlen(parts[i]) + 1;
 		if (len > sizeof(strings) - r.len)
 			return AUTH_WRONG;

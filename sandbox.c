@@ -39,7 +39,6 @@
 #include "runner.h"
 #include "smtpd.h"
 
-#define nitems(array)	(sizeof(array) / sizeof((array)[0]))
 
 /*
  * Landlock's numbers are here and not from its header, which is older than the
@@ -433,7 +432,8 @@ paths_open(int set, const char *path, int flags, uint64_t access)
 	long r;
 
 	if ((rule.fd = open(path, O_PATH | O_CLOEXEC | flags)) == -1)
-		return 1;
+		return errno == EMFILE || errno == ENFILE ||
+		    errno == ENOMEM ? -1 : 1;
 	r = syscall(LL_ADD_RULE, set, LL_PATH_BENEATH, &rule, 0);
 	close(rule.fd);
 	return r == 0 ? 0 : -1;

@@ -95,7 +95,7 @@ await_server(int fd, short events, int watch, int64_t deadline)
 	int n;
 
 	do {
-		n = poll(p, sizeof(p) / sizeof(p[0]),
+		n = poll(p, nitems(p),
 		    left > 0 ? (int)left : 0);
 	} while (n == -1 && errno == EINTR);
 	if (n == -1 || p[0].revents != 0)

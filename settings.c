@@ -126,7 +126,7 @@ static const struct setting settings[] = {
 	CHOICE("log-level", BOOL, log_debug, levels, "info"),
 	CHOICE("sandbox", BOOL, sandbox, no_yes, "yes"),
 };
-#define SETTINGS	(sizeof(settings) / sizeof(settings[0]))
+#define SETTINGS	nitems(settings)
 
 /* Of each setting: the line of the file that gave it, and if -o did. */
 static struct {

@@ -189,7 +189,7 @@ cut(struct connection *c, ssize_t n)
 	size_t i;
 
 	if (n == -1)
-		for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		for (i = 0; i < nitems(words); i++)
 			if (errno == words[i].error) {
 				c->reason = waits ? stray : words[i].text;
 				session_shutdown(&c->session, words[i].status,

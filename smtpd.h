@@ -18,6 +18,8 @@
 #include "session.h"
 #include "strlist.h"
 
+#define nitems(array)	(sizeof(array) / sizeof((array)[0]))
+
 /* settings.c: the one table of settings. */
 
 enum tls_mode { TLS_AUTO, TLS_OFF, TLS_OFFER, TLS_REQUIRE, TLS_IMPLICIT };

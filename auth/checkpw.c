@@ -132,7 +132,7 @@ ask_program(const struct connection *c, int question, int watch)
 
 	make_environment(c, &env);
 	error = process_start(&p, "auth-program", c->settings.auth_program,
-	    env.list, files, sizeof(files) / sizeof(files[0]));
+	    env.list, files, nitems(files));
 	if (error != 0) {
 		log_error(error, "auth-program", p.name);
 		return AUTH_BROKEN;

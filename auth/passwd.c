@@ -84,7 +84,7 @@ static const char *const crypt_prefixes[] = {
 	"", "{CRYPT}", "{BLF-CRYPT}", "{SHA512-CRYPT}", "{SHA256-CRYPT}",
 	"{MD5-CRYPT}"
 };
-#define NPREFIXES	(sizeof(crypt_prefixes) / sizeof(crypt_prefixes[0]))
+#define NPREFIXES	nitems(crypt_prefixes)
 
 static void
 first_line(void)
@@ -478,6 +478,24 @@ locked(const struct line *line)
 	return line->hash_len > 0 && strchr("!*", line->hash[0]) != NULL;
 }
 
+/* As long as crypt(5) says?  One that is cut off no password has. */
+static bool
+is_whole(const char *hash)
+{
+	static const struct { const char *prefix; size_t len; } digests[] = {
+		{ "$1$", 22 }, { "$2", 53 }, { "$5$", 43 }, { "$6$", 86 },
+		{ "$7$", 43 }, { "$gy$", 43 }, { "$y$", 43 }
+	};
+	const char *digest = strrchr(hash, '$');
+	size_t i;
+
+	for (i = 0; i < nitems(digests); i++)
+		if (strncmp(hash, digests[i].prefix,
+		    strlen(digests[i].prefix)) == 0)
+			return strlen(digest + 1) == digests[i].len;
+	return true;
+}
+
 static int
 check_line(struct line *line, unsigned long number)
 {
@@ -496,6 +514,8 @@ check_line(struct line *line, unsigned long number)
 		wrong = NULL;
 	else if (!locked(line) && !parse_entry(line, &entry))
 		wrong = "no hash that can be used";
+	else if (!locked(line) && !entry.scram && !is_whole(entry.hash))
+		wrong = "the hash is cut off, or too long";
 	if (wrong == NULL)
 		return 0;
 	warnx("%s: %s: line %lu: %s", passwd.setting, passwd.path, number,

@@ -289,7 +289,7 @@ static bool
 env_allowed(const char *variable, uint64_t *seen)
 {
 	const char *value = strchr(variable, '=');
-	const size_t n = sizeof(env_names) / sizeof(env_names[0]);
+	const size_t n = nitems(env_names);
 	size_t i, len;
 
 	if (value == NULL)

@@ -77,7 +77,7 @@ exec_program(char **argv, char *const *env, int in, int watch,
 	if (lseek(in, 0, SEEK_SET) == -1)
 		return errno;
 	error = process_start(&p, "exec", argv, env, files,
-	    sizeof(files) / sizeof(files[0]));
+	    nitems(files));
 	if (error != 0)
 		return error;
 	process_finish(&p, &limits);

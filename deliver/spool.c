@@ -44,7 +44,7 @@ static struct {
 
 /* In the order in which they are made; see make_parts(). */
 static const char *const parts[] = { "tmp", "new", "cur" };
-#define PARTS	(sizeof(parts) / sizeof(parts[0]))
+#define PARTS	nitems(parts)
 #define CUR	(PARTS - 1)
 
 /* Log what failed, keep errno. */
@@ -65,7 +65,7 @@ close_spool(void)
 	int error = errno, *fd[] = { &spool.dir, &spool.tmp, &spool.new };
 	size_t i;
 
-	for (i = 0; i < sizeof(fd) / sizeof(fd[0]); i++) {
+	for (i = 0; i < nitems(fd); i++) {
 		if (*fd[i] != -1)
 			close(*fd[i]);
 		*fd[i] = -1;

@@ -171,7 +171,7 @@ milter_parse(const unsigned char *p, size_t len, struct milter_reply *r)
 	if (len < 5 || milter_length(p, len) != (int)len)
 		return "reply of a wrong length";
 	r->kind = p[4];
-	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+	for (i = 0; i < nitems(forms); i++)
 		if (forms[i].kind == r->kind)
 			return parse_parts(p + 5, p + len, forms[i].parts, r);
 	return "reply not known";
@@ -293,7 +293,7 @@ milter_refuse(const struct milter_reply *reply, struct session_verdict *v)
 	session_refuse(v, 0, NULL, NULL);
 	if (reply->kind == MILTER_CODE && !refuse_code(reply->value, v))
 		return false;
-	for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+	for (i = 0; i < nitems(refusals); i++)
 		if (refusals[i].kind == reply->kind) {
 			v->code = refusals[i].code;
 			strlcpy(v->status, refusals[i].status,

@@ -207,7 +207,7 @@ policy_parse(const char *s, size_t len, bool utf8, struct policy_answer *a)
 		parse_code(a, word, text);
 		return;
 	}
-	for (i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+	for (i = 0; i < nitems(actions); i++)
 		if (strlen(actions[i].name) == n &&
 		    strncasecmp(actions[i].name, word, n) == 0) {
 			actions[i].apply(a, &actions[i], text, utf8);

@@ -202,7 +202,7 @@ take_line(struct state *s, char *line, bool known)
 	};
 	char *p = line;
 	const char *name = strsep(&p, " ");
-	size_t i, n = known ? sizeof(kinds) / sizeof(kinds[0]) : 1;
+	size_t i, n = known ? nitems(kinds) : 1;
 
 	for (i = 0; p != NULL && i < n; i++)
 		if (strcmp(name, kinds[i].name) == 0)

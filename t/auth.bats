@@ -565,6 +565,27 @@ long() {
 	((status == 0)) || fail "$output"
 }
 
+@test "-t names a hash that is cut off, of each kind" {
+	local hash
+
+	for hash in '$6$' '$6$salt$' '$6$salt$TFQsgG1z' '$5$salt$TFQsgG1z' \
+	    '$1$salt$TFQsgG1z' '$2b$05$TFQsgG1z' '$y$j9T$salt$TFQsgG1z' \
+	    '{CRYPT}$6$salt$TFQsgG1z'; do
+		printf '%s\n' "user:$hash" >"$USERS"
+		chmod 600 "$USERS"
+		run "$SMTPD" -t -o spool="$SPOOL" -o auth-file="$USERS" \
+		    -o auth-cleartext=yes
+		((status == 78)) || fail "$hash" || return
+		said "$USERS: line 1: the hash is cut off" || return
+	done
+	for hash in "$(openssl passwd -6 x)" "$(openssl passwd -5 x)" \
+	    "$(openssl passwd -1 x)"; do
+		printf '%s\n' "user:$hash" >"$USERS"
+		"$SMTPD" -t -o spool="$SPOOL" -o auth-file="$USERS" \
+		    -o auth-cleartext=yes || fail "$hash" || return
+	done
+}
+
 @test "after AUTH no password is left in memory, plain or base64" {
 	users >"$USERS"
 	"$PYTHON" - "$SMTPD" "$USERS" "$LOG" <<-'END'

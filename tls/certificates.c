@@ -294,7 +294,7 @@ fault(unsigned status)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+	for (i = 0; i < nitems(faults); i++)
 		if (status & faults[i].bit)
 			return faults[i].text;
 	return "not valid";

@@ -266,9 +266,8 @@ banner() {
 	echo "spool = $SPOOL" >"$conf"
 	kill -HUP "$LISTENING"
 	wait_for small "$LISTENING"
-	kill -USR1 "$LISTENING"
 	# The first of all is still there.
-	wait_for grep -q 'event=places used=1 sources=1' "$LOG"
+	wait_for used 1
 	hello
 }
 
@@ -283,12 +282,18 @@ sessions() {
 
 # layout: where the listener's program lies in memory.
 layout() {
-	head -n 1 "/proc/$LISTENING/maps"
+	grep -m 1 /smtpd "/proc/$LISTENING/maps"
+}
+
+# A sanitizer would make a report and an exit status of the signal.
+crashes() {
+	export ASAN_OPTIONS=$ASAN_OPTIONS:handle_segv=0
 }
 
 @test "a session that crashes: logged, another layout, no connection lost" {
 	local before victim
 
+	crashes
 	listen
 	stay one
 	victim=$(sessions)
@@ -321,6 +326,7 @@ more_places() {
 }
 
 @test "the network of a client that crashed its session is turned away" {
+	crashes
 	unshare -n bash -s "$SMTPD" "$TOOLS/talk" "$BATS_TEST_TMPDIR" \
 	    <<-'EOF' || fail "$(<"$BATS_TEST_TMPDIR/log")"
 	set -e
@@ -353,12 +359,17 @@ more_places() {
 }
 
 @test "500 connections and 500 resets: all are served or told 421" {
+	local n=500
+
+	# A fork costs a sanitizer many times as much.
+	[[ $SMTPD != */asan/* ]] || n=50
 	listen -o max-connections-source=0
-	"$PYTHON" - "$PORT" <<-'END'
+	"$PYTHON" - "$PORT" $n <<-'END'
 	import socket, struct, sys
-	for n in range(1000):
-	    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10)
-	    if n >= 500:
+	half = int(sys.argv[2])
+	for n in range(2 * half):
+	    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 30)
+	    if n >= half:
 	        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
 	            struct.pack("ii", 1, 0))
 	    elif n % 50 == 0:
@@ -446,7 +457,8 @@ issued() {
 	        open("/proc/%s/mem" % pid, "rb", 0) as memory:
 	        for line in maps:
 	            a, b = (int(x, 16) for x in line.split()[0].split("-"))
-	            if " rw" not in line:
+	            # A sanitizer's shadow is terabytes of nothing.
+	            if " rw" not in line or b - a > 1 << 30:
 	                continue
 	            memory.seek(a)
 	            try:

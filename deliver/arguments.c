@@ -37,13 +37,29 @@ static const char *const env_names[] = {
 	"DSN_NOTIFY", "DSN_ORCPT"
 };
 
+/* What a word of exec stands for. */
+enum word { ITSELF, SENDER, RECIPIENT, RECIPIENTS };
+
+static enum word
+meaning(const char *word)
+{
+	static const char *const words[] = { [SENDER] = "{sender}",
+	    [RECIPIENT] = "{recipient}", [RECIPIENTS] = "{recipients}" };
+	size_t i;
+
+	for (i = SENDER; i < nitems(words); i++)
+		if (strcmp(word, words[i]) == 0)
+			return (enum word)i;
+	return ITSELF;
+}
+
 bool
 arguments_each(const struct settings *s)
 {
 	size_t i;
 
 	for (i = 1; s->exec[i] != NULL; i++)
-		if (strcmp(s->exec[i], "{recipient}") == 0)
+		if (meaning(s->exec[i]) == RECIPIENT)
 			return true;
 	return false;
 }
@@ -89,16 +105,21 @@ make_argv(struct connection *c, const char *recipient)
 	    c->tx.recipients.count + 1, sizeof(*argv));
 	if (argv == NULL)
 		return NULL;
-	for (i = 0; words[i] != NULL; i++) {
-		if (strcmp(words[i], "{sender}") == 0)
-			argv[n++] = c->tx.sender;
-		else if (strcmp(words[i], "{recipient}") == 0)
-			argv[n++] = argument(recipient);
-		else if (strcmp(words[i], "{recipients}") == 0)
-			n += add_recipients(argv + n, &c->tx.recipients);
-		else
+	for (i = 0; words[i] != NULL; i++)
+		switch (meaning(words[i])) {
+		case ITSELF:
 			argv[n++] = words[i];
-	}
+			break;
+		case SENDER:
+			argv[n++] = c->tx.sender;
+			break;
+		case RECIPIENT:
+			argv[n++] = argument(recipient);
+			break;
+		case RECIPIENTS:
+			n += add_recipients(argv + n, &c->tx.recipients);
+			break;
+		}
 	argv[n] = NULL;
 	return argv;
 }
@@ -145,9 +166,9 @@ env_list(struct arguments *a, const char *name, const struct strings *list,
 }
 
 /*
- * Of the variables that grow with the recipients, which a run for each of them
- * does not have.  All of them and the arguments together are less than the
- * kernel takes, with any usual limit of the stack.
+ * Only RECIPIENTS, DSN_NOTIFY and DSN_ORCPT grow with the recipients, and a run
+ * for each of them has none of these.  All variables and arguments together are
+ * less than the kernel takes, with any usual limit of the stack.
  */
 bool
 arguments_room(const struct connection *c, const struct session_rcpt *r)
@@ -265,19 +286,17 @@ argv_allowed(char *const *words, char *const *argv, size_t argc)
 
 	n = list_length(words);
 	for (i = 0; i < n; i++)
-		lists += strcmp(words[i], "{recipients}") == 0;
+		lists += meaning(words[i]) == RECIPIENTS;
 	each = lists > 0 && argc >= n - lists ? (argc - (n - lists)) / lists :
 	    0;
 	if (argc != n - lists + each * lists)
 		return false;
 	for (; *words != NULL; words++) {
-		if (strcmp(*words, "{recipients}") == 0) {
+		if (meaning(*words) == RECIPIENTS) {
 			argv += each;
 			continue;
 		}
-		if (strcmp(*words, "{sender}") != 0 &&
-		    strcmp(*words, "{recipient}") != 0 &&
-		    strcmp(*words, *argv) != 0)
+		if (meaning(*words) == ITSELF && strcmp(*words, *argv) != 0)
 			return false;
 		argv++;
 	}

@@ -87,14 +87,18 @@ TEST_PACKAGES = \
 	iproute2 \
 	ipsvd \
 	libauthen-sasl-perl \
+	libdb5.3 \
+	libevent-2.1-7 \
+	libicu72 \
 	libnet-ssleay-perl \
+	libnsl2 \
+	libsasl2-2 \
 	libssl-dev \
+	libwrap0 \
 	mandoc \
 	msmtp \
-	openbsd-inetd \
 	openssl \
 	parallel \
-	postfix \
 	python3 \
 	python3-cffi \
 	socat \
@@ -125,18 +129,15 @@ FULL_PACKAGES = \
 	golang-go \
 	haproxy \
 	jq \
-	libdb5.3 \
 	libgnutls-dane0 \
 	libidn12 \
 	libio-socket-ssl-perl \
 	libmail-java \
-	libnsl2 \
 	libpcre2-8-0 \
 	libpython3.11-testsuite \
 	librabbitmq-dev \
 	libselinux1 \
 	libtirpc3 \
-	libwrap0 \
 	lintian \
 	maildrop \
 	mutt \
@@ -147,7 +148,6 @@ FULL_PACKAGES = \
 	php-cli \
 	php-symfony-mailer \
 	podman \
-	postfix-policyd-spf-python \
 	postgresql \
 	postgrey \
 	procmail \
@@ -155,6 +155,8 @@ FULL_PACKAGES = \
 	python3-aiosmtplib \
 	python3-django \
 	python3-pika \
+	python3-pkg-resources \
+	python3-spf-engine \
 	python3-systemd \
 	python3-yaml \
 	rabbitmq-server \
@@ -167,6 +169,13 @@ FULL_PACKAGES = \
 	spamassassin \
 	spamd \
 	testssl.sh
+
+# These would remove another mail server, or another inetd, of yours: their files
+# alone, in build/unpacked.
+UNPACKED = \
+	openbsd-inetd \
+	postfix \
+	postfix-policyd-spf-python
 
 FUZZ_PACKAGES = \
 	clang \
@@ -335,12 +344,14 @@ STAGES	= check='smtpd:t/*.bats' \
 
 check:
 	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES)
+	@t/unpack build/unpacked $(UNPACKED)
 	@$(MAKE) --no-print-directory -s -j$(CORES) all asan tools
 	@t/run $(STAGES)
 
 check-full:
 	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) \
 	    $(FULL_PACKAGES)
+	@t/unpack build/unpacked $(UNPACKED)
 	@$(MAKE) --no-print-directory -s -j$(CORES) all asan tools
 	@t/run $(STAGES) full='smtpd:t/full/*.bats'
 
@@ -559,4 +570,5 @@ FORCE:
 .DELETE_ON_ERROR:
 .SECONDARY:
 
--include $(wildcard build/*.d build/*/*.d build/*/*/*.d)
+-include $(filter-out build/unpacked/%,$(wildcard build/*.d build/*/*.d \
+    build/*/*/*.d))

@@ -104,7 +104,7 @@ source_messages() {
 
 	shift
 	serve -o "spool=$SPOOL" -o max-messages=0 -o max-junk=0
-	smtp-source "$@" -s 20 -m "$n" -l 4096 -M client.test \
+	postfix smtp-source "$@" -s 20 -m "$n" -l 4096 -M client.test \
 	    -f a@client.test -t b@mx.test "127.0.0.1:$PORT"
 	messages "$n"
 	# All the same below the header, and none but the expected length.

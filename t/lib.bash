@@ -15,6 +15,7 @@ TOOLS=${TOOLS:-$ROOT/build/t}		# programs made from t/*.c
 CERTS=${BATS_RUN_TMPDIR:-/tmp}/certs
 PATH=$PATH:/usr/sbin:/sbin
 PYTHON=/usr/bin/python3
+UNPACKED=$ROOT/build/unpacked		# by t/unpack
 export ROOT SMTPD TOOLS CERTS PATH
 export LC_ALL=C
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}
@@ -175,6 +176,12 @@ listening() {
 	    "s/^.*[]:0-9.*]:\([0-9]*\) .*pid=$1,.*/\1/p" | head -n 1)
 	export PORT
 	[[ -n $PORT ]]
+}
+
+# postfix PROGRAM [ARGUMENT ...]: one of Postfix's that need no more than its
+# libraries.
+postfix() {
+	LD_LIBRARY_PATH=$UNPACKED/usr/lib/postfix "$UNPACKED/usr/sbin/$1" "${@:2}"
 }
 
 # A port that nobody listens on; for servers that can't choose one themselves.

@@ -67,7 +67,7 @@ deliver() {
 	port=$(free_port)
 	printf '127.0.0.1:%s stream tcp nowait %s %s %s -f %s\n' "$port" \
 	    "$(id -un)" "$SMTPD" smtpd "$CONF" >"$BATS_TEST_TMPDIR/inetd.conf"
-	background inetd -i "$BATS_TEST_TMPDIR/inetd.conf" >>"$LOG" 2>&1
+	background "$UNPACKED/usr/sbin/inetd" -i "$BATS_TEST_TMPDIR/inetd.conf" >>"$LOG" 2>&1
 	wait_for listening "$!"
 	logged() { :; }
 	deliver 127.0.0.5

@@ -525,9 +525,11 @@ starttls() {
 @test "Postfix's smtp client" {
 	starttls
 	mkdir "$BATS_TEST_TMPDIR/postfix"
-	: >"$BATS_TEST_TMPDIR/postfix/main.cf"
-	MAIL_CONFIG=$BATS_TEST_TMPDIR/postfix run posttls-finger -c -l secure \
-	    -F "$CERTS/ca.pem" "[127.0.0.1]:$PORT" mx.test
+	# A user and a group that there are.
+	printf '%s\n' 'mail_owner = mail' 'setgid_group = uucp' \
+	    >"$BATS_TEST_TMPDIR/postfix/main.cf"
+	MAIL_CONFIG=$BATS_TEST_TMPDIR/postfix run postfix posttls-finger -c \
+	    -l secure -F "$CERTS/ca.pem" "[127.0.0.1]:$PORT" mx.test
 	[[ $output == *'Verified TLS connection established'* ]]
 }
 

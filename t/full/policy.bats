@@ -114,6 +114,8 @@ greylists() {
 }
 
 # SPF by policyd-spf, which runs on standard input and output.
+SPF=$UNPACKED/usr/bin/policyd-spf
+
 spf_starts() {
 	printf '%s\n' 'HELO_reject = Fail' 'Mail_From_reject = Fail' \
 	    'debugLevel = 0' >"$BATS_TEST_TMPDIR/spf.conf"
@@ -123,7 +125,7 @@ spf_starts() {
 }
 
 @test "policyd-spf: a client and a sender that need no DNS" {
-	spf_starts policyd-spf
+	spf_starts "$SPF"
 	mail 127.0.0.1 a@localhost -o policy="$POLICY"
 	replies 220 250 250 250 354 250 221
 	[[ $(message) == *$'\nX-Comment: SPF '* ]] || fail "$(message)"
@@ -135,7 +137,7 @@ spf_starts() {
 
 @test "policyd-spf: as a policy program, which smtpd starts itself" {
 	printf 'debugLevel = 0\n' >"$BATS_TEST_TMPDIR/spf.conf"
-	POLICY="exec:/usr/bin/policyd-spf $BATS_TEST_TMPDIR/spf.conf"
+	POLICY="exec:$SPF $BATS_TEST_TMPDIR/spf.conf"
 	mail 198.51.100.7 a@localhost -o policy="$POLICY"
 	replies 220 250 250 250 354 250 221
 	[[ $(message) == *$'\nReceived-SPF: None '* ]] || fail "$(message)"
@@ -175,7 +177,7 @@ spf_starts() {
 @test "README: policyd-spf, then postgrey, with the lines as they are there" {
 	alone
 	postgrey_of_debian
-	sed -n 's/^    \(policy = .*\)/\1/p' "$ROOT/README.md" \
+	sed -n "s|/usr/bin/policyd-spf|$SPF|; s/^    \\(policy = .*\\)/\\1/p" "$ROOT/README.md" \
 	    >"$BATS_TEST_TMPDIR/conf"
 	(($(grep -c ^policy "$BATS_TEST_TMPDIR/conf") == 2))
 	"$SMTPD" -t -f "$BATS_TEST_TMPDIR/conf" -o spool="$SPOOL" \

@@ -3,7 +3,30 @@
 
 load ../lib
 
-POSTFIX=/usr/lib/postfix/sbin
+# The users that Postfix's installation would have made.
+postfix_users() {
+	local file
+
+	for file in passwd group; do
+		grep -v '^post\(fix\|drop\):' "/etc/$file" \
+		    >"$BATS_TEST_TMPDIR/postfix.$file"
+	done
+	echo 'postfix:x:65531:65531::/:/bin/false' \
+	    >>"$BATS_TEST_TMPDIR/postfix.passwd"
+	printf '%s:x:%s:\n' postfix 65531 postdrop 65532 \
+	    >>"$BATS_TEST_TMPDIR/postfix.group"
+}
+
+# in_postfix COMMAND ...: in a place of its own, with Postfix's files over the
+# machine's.
+in_postfix() {
+	# shellcheck disable=SC2016
+	exec unshare -m sh -ec 'mount -t overlay -o lowerdir="$1/usr:/usr" usr /usr
+	    mount --bind "$0.passwd" /etc/passwd
+	    mount --bind "$0.group" /etc/group
+	    shift
+	    exec "$@"' "$BATS_TEST_TMPDIR/postfix" "$UNPACKED" "$@"
+}
 
 # queue NAME USER: a directory in $QUEUE that a server's user may reach.
 queue() {
@@ -25,15 +48,16 @@ postfix_starts() {
 	for dir in active bounce corrupt defer deferred flush hold incoming \
 	    private saved trace; do
 		mkdir -m 700 "$QUEUE/$dir"
-		chown postfix: "$QUEUE/$dir"
+		chown 65531:65531 "$QUEUE/$dir"
 	done
-	chown postfix: "$CONF/data"
-	chown postfix:postdrop "$QUEUE"/{public,maildrop}
+	chown 65531:65531 "$CONF/data"
+	chown 65531:65532 "$QUEUE"/{public,maildrop}
 	chmod 710 "$QUEUE/public"
 	chmod 1730 "$QUEUE/maildrop"
 	postfix_settings "$@" >"$CONF/main.cf"
 	postfix_services >"$CONF/master.cf"
-	background "$POSTFIX/master" -c "$CONF" -d \
+	postfix_users
+	background in_postfix /usr/lib/postfix/sbin/master -c "$CONF" -d \
 	    >"$BATS_TEST_TMPDIR/master.log" 2>&1
 	wait_for test -S "$QUEUE/public/pickup"
 }
@@ -79,7 +103,7 @@ postfix_services() {
 
 # postfix_sends RECIPIENT ...: the message on standard input.
 postfix_sends() {
-	sendmail -C "$CONF" -i -f a@sender.test "$@"
+	(in_postfix sendmail -C "$CONF" -i -f a@sender.test "$@")
 }
 
 # Postfix is done with what it had, and all of it was accepted.

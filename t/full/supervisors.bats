@@ -19,6 +19,7 @@ setup_file() {
 		    cat /var/log/supervisor; exit \$status' ERR
 		cp -a $BATS_FILE_TMPDIR/dest/. /
 		README=$ROOT/README.md RECIPES=$ROOT/docs/supervisors.md TOOLS=$TOOLS XINETD=$BATS_FILE_TMPDIR/xinetd
+		INETD=$UNPACKED/usr/sbin/inetd
 		SPOOL=/var/spool/smtpd LOG=/var/log/supervisor
 	EOF
 	cat >>"$BATS_FILE_TMPDIR/guest" <<-'EOF'
@@ -164,7 +165,7 @@ guest() {
 @test "inetd" {
 	guest <<-'EOF'
 		readme inetd >/etc/inetd.conf
-		inetd -i >>"$LOG" 2>&1 &
+		$INETD -i >>"$LOG" 2>&1 &
 		serves 127.0.0.9
 		! grep event= "$LOG"
 	EOF
@@ -173,7 +174,7 @@ guest() {
 @test "inetd, wait" {
 	guest <<-'EOF'
 		readme inetd | sed 's/ nowait / wait /' >/etc/inetd.conf
-		inetd -i >>"$LOG" 2>&1 &
+		$INETD -i >>"$LOG" 2>&1 &
 		serves 127.0.0.9
 		! grep event= "$LOG"
 	EOF

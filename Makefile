@@ -400,6 +400,12 @@ build/cov/t/replay: fuzz/session.c $(call objects,build/cov,$(ENGINE))
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 --coverage -O1 -I. -DSTANDALONE -o $@ $^
 
+# The engine against a model of it, in sequences that no run before had.
+SEQUENCES = 10000000
+
+model: build/t/model
+	build/t/model $(SEQUENCES) $(shell date +%s)0000000
+
 # Random input for FUZZ_SECONDS, from fuzz/corpus on; fuzz/COUNT says how much
 # there has been.  Findings go to t/corpus.
 FUZZ_SECONDS = 60
@@ -566,7 +572,7 @@ clean:
 
 FORCE:
 .PHONY: all install-lib coverage asan tools packages run check check-full bench \
-	fuzz install uninstall clean have-bsd FORCE
+	model fuzz install uninstall clean have-bsd FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -11,6 +11,10 @@ load lib
 	"$TOOLS/lines"
 }
 
+@test "random commands, verdicts and cuts: what a model of the engine says" {
+	"$TOOLS/model" 100000
+}
+
 @test "a hostile embedder: every call from every hook, every answer" {
 	"$TOOLS/embedder"
 }

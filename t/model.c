@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * model - the engine against a model of it: random commands, verdicts and cuts.
+ *
+ *	model [sequences [first]]
+ *
+ * The model says what is replied and which hooks are called, in which order; the
+ * hooks say what it drew for them.  Sequence 7 is always the same one; what is
+ * printed of one that went wrong are the commands' names below.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+#define COMMANDS	40	/* of a sequence, at most */
+#define ERRORS		6
+#define JUNK		8
+#define RECIPIENTS	3
+#define MESSAGES	4
+#define FAILURES	2
+#define SIZE		20	/* of a message */
+
+/* A call of a hook that is to come, and what it says. */
+struct call {
+	char	hook;
+	int	code;		/* 0: nothing */
+};
+
+/* What is to be, and what is. */
+static struct {
+	uint64_t	 random;
+	char		 input[4096];	/* up to where it can't be pipelined */
+	size_t		 len;
+	struct call	 calls[512];
+	size_t		 ncalls, called;
+	int		 want[512], got[512];	/* the replies' codes */
+	size_t		 nwant, ngot;
+	struct session_verdict answer;	/* a late one */
+} r;
+
+static struct session	s;
+static struct session_buffers buffers;
+static struct session_config config = {
+	.size = sizeof(config), .hostname = "mx.test", .extensions = ~0u,
+	.auth_cleartext = true, .max_size = SIZE,
+	.max_recipients = RECIPIENTS, .max_messages = MESSAGES,
+	.max_errors = ERRORS, .max_junk = JUNK, .max_auth_failures = FAILURES,
+};
+
+static unsigned
+below(unsigned n)
+{
+	r.random ^= r.random << 13;
+	r.random ^= r.random >> 7;
+	r.random ^= r.random << 17;
+	return (unsigned)(r.random >> 33) % n;
+}
+
+static void
+input(const char *text)
+{
+	size_t n = strlen(text);
+
+	memcpy(r.input + r.len, text, n);
+	r.len += n;
+}
+
+/* The next call: yes, or what is seen of another answer. */
+static int
+ask(char hook, int yes, int undecided)
+{
+	const int codes[] = { yes, yes, yes, yes, 535, 450, 0 };
+	int code = codes[below(sizeof(codes) / sizeof(codes[0]))];
+
+	r.calls[r.ncalls++] = (struct call){ hook, code };
+	return code == 0 ? undecided : code;
+}
+
+/* The model, from here to its end. */
+
+static struct {
+	bool	 greeted, esmtp, tls, authenticated, over;
+	bool	 mail, message, bdat, erred;
+	bool	 charged, free;	/* 4xx, or all, of this command costs nothing */
+	unsigned recipients, errors, junk, messages, failures, size;
+} m;
+
+static void
+reset(void)
+{
+	if (m.mail)
+		r.calls[r.ncalls++] = (struct call){ 'R', 0 };
+	m.mail = m.message = m.bdat = m.erred = false;
+	m.recipients = m.size = 0;
+}
+
+static void
+say(int code)
+{
+	if (!m.free && code >= 400 && code != 421 && (code >= 500 ?
+	    ++m.errors > ERRORS : !m.charged && ++m.junk > JUNK))
+		code = 421;
+	r.want[r.nwant++] = code;
+	m.over |= code == 421 || code == 221;
+	if (m.over)
+		reset();
+}
+
+static int
+junk(int code)
+{
+	m.charged = true;
+	return ++m.junk > JUNK ? 421 : code;
+}
+
+static int
+greet(bool esmtp)
+{
+	int code = junk(250);
+
+	if (code == 250 && (code = ask('H', 250, 451)) == 250) {
+		reset();
+		m.greeted = true;
+		m.esmtp = esmtp;
+	}
+	return code;
+}
+
+static int
+rcpt(void)
+{
+	int code;
+
+	m.charged = true;
+	code = m.recipients == RECIPIENTS ? 452 : ask('T', 250, 451);
+	m.recipients += code == 250;
+	m.free = m.erred;
+	m.erred |= code >= 500;
+	return code;
+}
+
+static int
+end(void)
+{
+	unsigned i, n = config.lmtp ? m.recipients : 1;
+
+	for (i = 0; i < n && !m.over; i++, m.free = true) {
+		int code = m.size > SIZE ? 552 : ask('E', 250, 451);
+
+		m.junk = code == 250 ? 0 : m.junk;
+		say(code);
+	}
+	m.messages++;
+	reset();
+	return 0;
+}
+
+static int
+data(int code)
+{
+	unsigned lines = below(5);
+
+	if (code == 0 && (code = ask('D', 354, 451)) != 354)
+		reset();
+	if (code != 354)
+		return code;
+	say(354);
+	for (m.size = lines * 6; lines > 0; lines--)
+		input(lines % 2 ? "text\r\n" : "..QED\r\n");
+	input(".\r\n");
+	return end();
+}
+
+static int
+first_chunk(bool last)
+{
+	unsigned i, n = last && config.lmtp ? m.recipients : 1;
+	int code = ask('D', 250, 451);
+
+	if (code == 250)
+		return 0;
+	for (i = 0; i < n && !m.over; i++, m.free = true) {
+		say(code);
+		code = code >= 500 ? 550 : 451;
+	}
+	reset();
+	return -1;
+}
+
+static int
+chunk(int code, unsigned size, bool last)
+{
+	if (code != 0)
+		reset();
+	else if (size == 0 && !last)
+		code = junk(0);
+	if (code != 0)
+		return code;
+	if (!m.message && first_chunk(last) == -1)
+		return 0;
+	m.message = m.bdat = true;
+	if ((m.size += size) <= SIZE && !last)
+		return 250;
+	if (last)
+		return end();
+	m.messages++;
+	reset();
+	return 552;
+}
+
+static int
+starttls(void)
+{
+	int code = ask('S', 220, 454);
+
+	if (code == 220) {
+		reset();
+		m.greeted = m.esmtp = m.authenticated = false;
+		m.tls = true;
+	}
+	return code;
+}
+
+/* The reply to a command, or 0: all was said. */
+static int
+model(char command)
+{
+	int ready = !m.mail ? 503 : m.recipients > 0 ? 0 :
+	    config.lmtp ? 503 : 554;
+	int offered = !m.greeted ? 503 : !m.esmtp ? 502 : ready, code;
+
+	switch (command) {
+	case 'H':
+	case 'E':
+		return config.lmtp ? 500 : greet(command == 'E');
+	case 'L':
+		return config.lmtp ? greet(true) : 500;
+	case 'M':
+		code = !m.greeted || m.mail ? 503 : m.messages == MESSAGES ?
+		    421 : ask('M', 250, 451);
+		m.mail |= code == 250;
+		return code;
+	case 'T':
+		return !m.mail || m.message ? 503 : rcpt();
+	case 'D':
+		return data(m.bdat ? 503 : ready);
+	case '6':
+	case '7':
+		return chunk(offered, 6, command == '7');
+	case '0':
+	case '1':
+		return chunk(offered, 0, command == '1');
+	case 'R':
+		reset();
+		return junk(250);
+	case 'N':
+		return junk(250);
+	case 'V':
+		return junk(252);
+	case 'A':
+		code = !m.greeted || m.authenticated || m.mail ? 503 :
+		    m.failures == FAILURES ? 421 : ask('A', 235, 454);
+		m.authenticated |= code == 235;
+		m.failures += code == 535;
+		return code;
+	case 'S':
+		return m.tls ? 503 : starttls();
+	default:
+		return command == 'Q' ? 221 : 500;
+	}
+}
+
+/* The end of the model. */
+
+static const struct {
+	char		 name;
+	const char	*text;
+} commands[] = {
+	{ 'H', "HELO c\r\n" }, { 'E', "EHLO c\r\n" }, { 'L', "LHLO c\r\n" },
+	{ 'M', "MAIL FROM:<a@b>\r\n" }, { 'T', "RCPT TO:<c@d>\r\n" },
+	{ 'D', "DATA\r\n" }, { '6', "BDAT 6\r\nQUIT\r\n" },
+	{ '7', "BDAT 6 LAST\r\nRSET\r\n" }, { '0', "BDAT 0\r\n" },
+	{ '1', "BDAT 0 LAST\r\n" }, { 'R', "RSET\r\n" },
+	{ 'N', "NOOP\r\n" }, { 'V', "VRFY a\r\n" },
+	{ 'A', "AUTH PLAIN =\r\n" }, { 'S', "STARTTLS\r\n" },
+	{ 'Q', "QUIT\r\n" }, { 'X', "XYZZY\r\n" },
+};
+
+/* What the engine asks must be what the model said. */
+static void
+hook(char name, struct session_verdict *v)
+{
+	const struct call *c = &r.calls[r.called];
+
+	if (r.called++ >= r.ncalls || c->hook != name) {
+		r.got[r.ngot++] = name;		/* never a code */
+		return;
+	}
+	if (v == NULL)
+		return;
+	if (c->code >= 400)
+		session_refuse(v, c->code, NULL, NULL);
+	else if (c->code != 0)
+		session_accept(v, NULL);
+	if (below(2)) {
+		r.answer = *v;
+		v->kind = SESSION_LATER;
+	}
+}
+
+static void
+on_helo(void *arg, const char *name, struct session_verdict *v)
+{
+	(void)arg, (void)name;
+	hook('H', v);
+}
+
+static void
+on_mail(void *arg, const struct session_mail *mail, struct session_verdict *v)
+{
+	(void)arg, (void)mail;
+	hook('M', v);
+}
+
+static void
+on_rcpt(void *arg, const struct session_rcpt *to, struct session_verdict *v)
+{
+	(void)arg, (void)to;
+	hook('T', v);
+}
+
+static void
+on_data(void *arg, struct session_verdict *v)
+{
+	(void)arg;
+	hook('D', v);
+}
+
+static void
+on_end(void *arg, uint64_t size, unsigned recipient, struct session_verdict *v)
+{
+	(void)arg, (void)size, (void)recipient;
+	hook('E', v);
+}
+
+static void
+on_reset(void *arg)
+{
+	(void)arg;
+	hook('R', NULL);
+}
+
+static void
+on_starttls(void *arg, struct session_verdict *v)
+{
+	(void)arg;
+	hook('S', v);
+}
+
+static const char *
+on_mechanisms(void *arg)
+{
+	(void)arg;
+	return "PLAIN";
+}
+
+static void
+on_auth(void *arg, struct session_sasl *x, struct session_verdict *v)
+{
+	(void)arg, (void)x;
+	hook('A', v);
+}
+
+static const struct session_hooks hooks = {
+	.size = sizeof(hooks), .helo = on_helo, .mail = on_mail,
+	.rcpt = on_rcpt, .data = on_data, .end = on_end, .reset = on_reset,
+	.starttls = on_starttls, .mechanisms = on_mechanisms, .auth = on_auth,
+};
+
+/* The codes of the replies' last lines. */
+static void
+take(void)
+{
+	const char *p, *line;
+	size_t n;
+
+	for (; (n = session_output(&s, &p)) > 0; session_sent(&s, n))
+		for (line = p; line < p + n; line = strchr(line, '\n') + 1)
+			if (line[3] == ' ')
+				r.got[r.ngot++] = atoi(line);
+}
+
+/* Give the input in pieces. */
+static void
+feed(void)
+{
+	size_t used = 0, n;
+
+	for (;;) {
+		take();
+		if (session_want(&s) == SESSION_ANSWER)
+			session_answer(&s, &r.answer);
+		else if (session_want(&s) == SESSION_TLS)
+			session_tls(&s);
+		else if (session_want(&s) == SESSION_INPUT && used < r.len) {
+			n = 1 + below(40);
+			used += session_input(&s, r.input + used,
+			    n < r.len - used ? n : r.len - used);
+		} else if (session_want(&s) != SESSION_FLUSH)
+			break;
+	}
+	r.len = 0;
+}
+
+/* What a client would say next, or one time in four anything. */
+static char
+draw(void)
+{
+	char usual = !m.greeted ? (config.lmtp ? 'L' : 'E') : !m.mail ? 'M' :
+	    m.recipients == 0 ? 'T' : "TD667"[below(5)];
+	size_t i, n = sizeof(commands) / sizeof(commands[0]);
+
+	i = below((unsigned)n);
+	if (below(4) != 0)
+		for (i = 0; commands[i].name != usual; i++)
+			;
+	input(commands[i].text);
+	return commands[i].name;
+}
+
+static void
+report(unsigned long sequence, const char *script)
+{
+	size_t i;
+
+	fprintf(stderr, "sequence %lu, %s: %s\nreplies wanted:", sequence,
+	    config.lmtp ? "LMTP" : "SMTP", script);
+	for (i = 0; i < r.nwant; i++)
+		fprintf(stderr, " %d", r.want[i]);
+	fprintf(stderr, "\nand got:");
+	for (i = 0; i < r.ngot; i++)
+		fprintf(stderr, r.got[i] < 200 ? " [%c]" : " %d", r.got[i]);
+	fprintf(stderr, "\nhooks, %zu of them called:", r.called);
+	for (i = 0; i < r.ncalls; i++)
+		fprintf(stderr, " %c %d", r.calls[i].hook, r.calls[i].code);
+	fprintf(stderr, "\n");
+	exit(1);
+}
+
+static void
+run(unsigned long sequence)
+{
+	char script[COMMANDS + 1];
+	unsigned i, n;
+	int code;
+
+	memset(&m, 0, sizeof(m));
+	r.len = r.ncalls = r.called = r.nwant = r.ngot = 0;
+	r.random = 0x9e3779b97f4a7c15 * (sequence + 1);
+	n = below(COMMANDS);
+	config.lmtp = below(2);
+	session_init(&s, &buffers, &config, &hooks, NULL);
+	say(220);
+	for (i = 0; i < n && !m.over; i++) {
+		m.charged = m.free = false;
+		script[i] = draw();
+		if ((code = model(script[i])) != 0)
+			say(code);
+		if (script[i] == 'S')
+			feed();
+	}
+	script[i] = '\0';
+	feed();
+	reset();
+	if ((session_want(&s) == SESSION_CLOSE) != m.over)
+		report(sequence, script);
+	session_hangup(&s);
+	if (r.called != r.ncalls || r.ngot != r.nwant ||
+	    memcmp(r.got, r.want, r.ngot * sizeof(r.got[0])) != 0)
+		report(sequence, script);
+}
+
+int
+main(int argc, char **argv)
+{
+	unsigned long n = argc > 1 ? strtoul(argv[1], NULL, 10) : 100000;
+	unsigned long first = argc > 2 ? strtoul(argv[2], NULL, 10) : 0, i;
+
+	for (i = 0; i < n; i++)
+		run(first + i);
+	printf("%lu sequences, from %lu on, are as the model has them\n", n,
+	    first);
+	return 0;
+}

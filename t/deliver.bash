@@ -50,6 +50,7 @@ failing() {
 mounted() {
 	local mount=()
 
+	namespaces
 	while [[ $1 != -- ]]; do
 		mount+=("$1")
 		shift

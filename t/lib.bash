@@ -26,6 +26,7 @@ unset REMOTE_ADDR REMOTE_PORT TCPREMOTEIP TCPREMOTEPORT TCPREMOTEHOST
 unset CREDENTIALS_DIRECTORY NOTIFY_SOCKET LISTEN_FDS LISTEN_PID
 
 SERVERS=()
+NO_NAMESPACES='no user namespaces here'
 
 # What smtp and serve start with.  A test of what is refused only where nothing
 # is tolerated has SYNTAX=("${STRICT[@]}"), and so has a file of such tests.
@@ -78,6 +79,13 @@ fail() {
 		tail -n 40 "$LOG"
 	fi
 	return 1
+}
+
+# namespaces: for a test that makes some as an ordinary user, which many
+# containers, Ubuntu 24.04 and a chroot forbid.  No other test is ever skipped:
+# t/run counts that as a failure.
+namespaces() {
+	unshare -r -m -n -u true 2>/dev/null || skip "$NO_NAMESPACES"
 }
 
 # smtp [ARGUMENT ...]: a dialogue on standard input, lines as usual.

@@ -327,7 +327,8 @@ more_places() {
 
 @test "the network of a client that crashed its session is turned away" {
 	crashes
-	unshare -n bash -s "$SMTPD" "$TOOLS/talk" "$BATS_TEST_TMPDIR" \
+	namespaces
+	unshare -r -n bash -s "$SMTPD" "$TOOLS/talk" "$BATS_TEST_TMPDIR" \
 	    <<-'EOF' || fail "$(<"$BATS_TEST_TMPDIR/log")"
 	set -e
 	ip link set lo up

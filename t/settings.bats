@@ -222,6 +222,7 @@ manual() {
 @test "without hostname: the machine's name, in UTS namespaces of any name" {
 	local name
 
+	namespaces
 	for name in mx.example.org:mx.example.org box:box bad_name:localhost \
 	    -x:localhost; do
 		output=$(unshare --user --map-root-user --uts sh -c "

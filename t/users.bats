@@ -194,6 +194,7 @@ scram_salt() {
 @test "SCRAM: a machine without an id has the beginning of the file" {
 	local before
 
+	namespaces
 	users >"$USERS"
 	printf '#!/bin/sh\nmount --bind /dev/null /etc/machine-id || exit 9
 	exec "%s" "$@"\n' "$SMTPD" >"$BATS_TEST_TMPDIR/smtpd.inside"

@@ -54,7 +54,7 @@ load ../lib
 
 # suite NAME=FILE: t/run with such a file, outside of this run.
 suite() {
-	exec env -i PATH=/usr/bin:/bin HOME=/ LC_ALL=C "$ROOT/t/run" \
+	exec env -i PATH="${FIRST:+$FIRST:}/usr/bin:/bin" HOME=/ LC_ALL=C "$ROOT/t/run" \
 	    "${1%%=*}=smtpd:${1#*=}"
 }
 
@@ -74,6 +74,27 @@ suite() {
 	grep -q '^skipped: ok 2' "$LOG"
 	[[ $(tail -n 1 "$LOG") == '1 passed, 2 failed' ]]
 	[[ $(grep -c '^not ok' "$LOG") == 1 ]]
+}
+
+@test "t/run: without user namespaces some tests are left out, and named" {
+	local dir=$BATS_TEST_TMPDIR/suite FIRST=$BATS_TEST_TMPDIR/bin
+
+	mkdir "$dir" "$FIRST"
+	printf '#!/bin/sh\nexit 1\n' >"$FIRST/unshare"
+	chmod +x "$FIRST/unshare"
+	printf '%s\n' "load $ROOT/t/lib" '@test "one" { namespaces; false; }' \
+	    '@test "two" { true; }' >"$dir/a.bats"
+	run suite "apart=$dir/a.bats"
+	((status == 0)) || fail "$output"
+	[[ ${lines[-2]} == 'Left out, since no user namespace'*': one' ]]
+	[[ ${lines[-1]} == '1 passed, 0 failed, 1 skipped' ]]
+	# Where there are, it is a test that was not run.
+	rm "$FIRST/unshare"
+	printf '%s\n' '@test "one" { skip "no user namespaces here"; }' \
+	    '@test "two" { true; }' >"$dir/a.bats"
+	run suite "apart=$dir/a.bats"
+	((status == 1))
+	[[ ${lines[-1]} == '1 passed, 1 failed' ]]
 }
 
 nc_open() {

@@ -322,6 +322,17 @@ prepare_tls(const struct settings *set)
 		log_error(0, "tls", err);
 }
 
+/* Those who were here before the exec ask the new process. */
+static void
+join_keys(void)
+{
+	unsigned i;
+
+	for (i = 0; i < places_size(); i++)
+		if (places_at(i)->keys != 0)
+			places_at(i)->keys = keys_join();
+}
+
 static void
 start_listening(struct connection *c)
 {
@@ -339,6 +350,7 @@ start_listening(struct connection *c)
 	block_signals();
 	watch_all();
 	prepare_tls(&c->settings);
+	join_keys();
 	l.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	l.looked = conn_now();
 	if (left == 0)
@@ -645,6 +657,7 @@ fork_session(struct connection *c, int client, const union address *a,
 	}
 	close(client);
 	places_fill(place, ends[0], pid, s);
+	places_at(place)->keys = keys_join();
 	return false;
 }
 
@@ -726,13 +739,14 @@ place_event(unsigned i, uint32_t events)
 {
 	struct place *p = places_at(i);
 
-	if ((events & EPOLLHUP) == 0) {
-		keys_give(p->fd, p->asked);
-		p->asked = true;
-		return;
+	if ((events & EPOLLHUP) == 0)
+		keys_give(p->fd, p->keys);
+	else {
+		unwatch(p->fd);
+		places_ended(i);
 	}
-	unwatch(p->fd);
-	places_ended(i);
+	keys_leave(p->keys);
+	p->keys = 0;
 }
 
 static void

@@ -9,7 +9,7 @@
  * place, and may have as many signatures over it as a handshake takes.
  *
  * When keys have changed another one is started, and the old one ends after
- * the last session that has a channel to it.
+ * the last session that began with it.
  */
 #define _GNU_SOURCE	/* memfd_create() */
 
@@ -38,14 +38,26 @@
 #define VARIABLE	"SMTPD_KEYS"	/* its pid, descriptor */
 #define START_MS	10000		/* to be ready in */
 #define SIGN_MS		10000		/* for a signature */
+#define GENERATIONS	8		/* that are kept at once */
 #define SIGNATURES	2		/* for one session */
 #define QUESTIONS	250		/* about users */
 
+/*
+ * A session that began with one certificate must not be signed for with the key
+ * of the next, so a process is kept until nobody of its time can ask any more.
+ */
+struct made {
+	unsigned	 generation;	/* from 1 on */
+	int		 fd;		/* to the process; 0: there is none */
+	unsigned	 sessions;	/* that may still ask */
+};
+
 static struct {
-	int		 fd;		/* to the process; -1: there is none */
+	struct made	 made[GENERATIONS];
+	unsigned	 generation;	/* the newest */
 	int		*shared;	/* what sessions see of it; or NULL */
 	int		 memory;	/* the same, to be written */
-} keys = { .fd = -1, .memory = -1 };
+} keys = { .memory = -1 };
 
 bool
 keys_needed(const struct settings *set)
@@ -143,24 +155,65 @@ keys_start(char *err, size_t size)
 	return -1;
 }
 
+static struct made *
+made_at(unsigned generation)
+{
+	return &keys.made[generation % GENERATIONS];
+}
+
+static void
+let_go(struct made *m)
+{
+	if (m->fd != 0)
+		close(m->fd);
+	m->fd = 0;
+}
+
 void
 keys_use(int fd)
 {
-	if (keys.fd != -1)
-		close(keys.fd);
-	keys.fd = fd;
+	struct made *m = made_at(keys.generation);
+
+	if (fd == -1 || m->sessions == 0)
+		let_go(m);
+	if (fd != -1) {
+		m = made_at(++keys.generation);
+		let_go(m);
+		*m = (struct made){ keys.generation, fd, 0 };
+	}
 	say_alive(fd != -1);
 }
 
 int
 keys_fd(void)
 {
-	return keys.fd;
+	int fd = made_at(keys.generation)->fd;
+
+	return fd != 0 ? fd : -1;
+}
+
+unsigned
+keys_join(void)
+{
+	made_at(keys.generation)->sessions++;
+	return keys.generation;
 }
 
 void
-keys_give(int place, bool asked)
+keys_leave(unsigned generation)
 {
+	struct made *m = made_at(generation);
+
+	if (generation != 0 && m->generation == generation &&
+	    --m->sessions == 0 && generation != keys.generation)
+		let_go(m);
+}
+
+void
+keys_give(int place, unsigned generation)
+{
+	const struct made *m = made_at(generation);
+	bool there = m->generation == generation && m->fd != 0;
 	char byte;
 	int none, ends[2];
 
@@ -168,12 +221,12 @@ keys_give(int place, bool asked)
 		return;
 	if (none != -1)
 		close(none);
-	if (asked || keys.fd == -1 || socketpair(AF_UNIX, SOCK_SEQPACKET |
-	    SOCK_CLOEXEC, 0, ends) == -1) {
+	if (!there || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+	    ends) == -1) {
 		channel_send(place, "", 1, -1);
 		return;
 	}
-	if (channel_send(keys.fd, "", 1, ends[0]) == -1)
+	if (channel_send(m->fd, "", 1, ends[0]) == -1)
 		channel_send(place, "", 1, -1);
 	else
 		channel_send(place, "", 1, ends[1]);

@@ -67,7 +67,7 @@ struct source {
 struct place {
 	int		 fd;		/* our end; -1: nobody has the other */
 	pid_t		 pid;		/* of the session; 0: it was reaped */
-	bool		 asked;		/* for its channel to the keys */
+	unsigned	 keys;		/* whom it may ask; 0: it has asked */
 	struct source	 source;
 };
 
@@ -134,8 +134,11 @@ bool	keys_needed(const struct settings *);
 int	keys_start(char *err, size_t);
 void	keys_use(int fd);		/* -1: none */
 int	keys_fd(void);			/* readable: it has ended */
-/* A session asked over its place: it gets a channel, the first time. */
-void	keys_give(int place, bool asked);
+/* A session begins: whom it may ask, once, until it leaves; or 0. */
+unsigned keys_join(void);
+void	keys_leave(unsigned);
+/* It asked over its place: it gets a channel, or learns that there is none. */
+void	keys_give(int place, unsigned);
 /* In a session: a tls_signer. */
 ssize_t	keys_signature(const struct tls_sign *, unsigned char *, size_t);
 int	passwords_ask(const struct auth_question *, struct auth_answer *);

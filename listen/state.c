@@ -62,7 +62,8 @@ put_source(FILE *f, const struct source *s)
 static void
 put_place(const struct place *p, void *f)
 {
-	fprintf(f, "place %d %ld %u", p->fd + 1, (long)p->pid, p->asked);
+	fprintf(f, "place %d %ld %u", p->fd + 1, (long)p->pid,
+	    p->keys == 0);
 	put_source(f, &p->source);
 	fputc('\n', f);
 }
@@ -172,7 +173,7 @@ take_place(struct state *s, char *p)
 	    places_room(next + 1) == -1)
 		return false;
 	places_fill(next, (int)fd - 1, (pid_t)pid, &source);
-	places_at(next++)->asked = asked;
+	places_at(next++)->keys = !asked;
 	return true;
 }
 

@@ -37,6 +37,7 @@ struct client {
 	int		 fd;
 	gnutls_session_t tls;
 	bool		 handshaking;
+	bool		 drained;	/* all that had come was read */
 	uint32_t	 events;	/* that epoll waits for */
 	time_t		 deadline;
 	char		*rest;		/* input for after an answer */
@@ -282,9 +283,14 @@ take_input(struct client *c)
 		feed(c, c->rest, c->rest_len);
 		return true;
 	}
-	if ((n = client_read(c, input, sizeof(input))) > 0)
+	if (c->drained) {
+		c->drained = false;
+		return false;
+	}
+	if ((n = client_read(c, input, sizeof(input))) > 0) {
+		c->drained = c->tls == NULL && n < (ssize_t)sizeof(input);
 		feed(c, input, (size_t)n);
-	else if (n == -1 && errno == EAGAIN)
+	} else if (n == -1 && errno == EAGAIN)
 		return false;
 	else
 		session_hangup(&c->session);

@@ -514,7 +514,7 @@ is_new(void)
 {
 	static unsigned char seen[EDGES_MAX];
 	const unsigned char *taken = __start___sancov_cntrs;
-	unsigned char magnitude;
+	int magnitude;
 	bool any = false;
 	size_t i;
 
@@ -522,9 +522,9 @@ is_new(void)
 	for (i = 0; i < EDGES; i++) {
 		if (taken[i] == 0)
 			continue;
-		magnitude = (unsigned char)(0x80 >> __builtin_clz(taken[i]) % 8);
+		magnitude = 0x80 >> __builtin_clz(taken[i]) % 8;
 		any |= (seen[i] & magnitude) == 0;
-		seen[i] |= magnitude;
+		seen[i] = (unsigned char)(seen[i] | magnitude);
 	}
 	return any;
 }

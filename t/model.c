@@ -4,7 +4,7 @@
  *
  *	model [sequences [first]]
  *
- * The model says what is replied and which hooks are called, in which order; the
+ * The model says what is replied and which hooks are called, in their order; the
  * hooks say what it drew for them.  Sequence 7 is always the same one; what is
  * printed of one that went wrong are the commands' names below.
  */
@@ -129,6 +129,16 @@ greet(bool esmtp)
 }
 
 static int
+mail(void)
+{
+	int code = !m.greeted || m.mail ? 503 : m.messages == MESSAGES ? 421 :
+	    ask('M', 250, 451);
+
+	m.mail |= code == 250;
+	return code;
+}
+
+static int
 rcpt(void)
 {
 	int code;
@@ -211,6 +221,17 @@ chunk(int code, unsigned size, bool last)
 }
 
 static int
+auth(void)
+{
+	int code = !m.greeted || m.authenticated || m.mail ? 503 :
+	    m.failures == FAILURES ? 421 : ask('A', 235, 454);
+
+	m.authenticated |= code == 235;
+	m.failures += code == 535;
+	return code;
+}
+
+static int
 starttls(void)
 {
 	int code = ask('S', 220, 454);
@@ -229,7 +250,7 @@ model(char command)
 {
 	int ready = !m.mail ? 503 : m.recipients > 0 ? 0 :
 	    config.lmtp ? 503 : 554;
-	int offered = !m.greeted ? 503 : !m.esmtp ? 502 : ready, code;
+	int offered = !m.greeted ? 503 : !m.esmtp ? 502 : ready;
 
 	switch (command) {
 	case 'H':
@@ -238,10 +259,7 @@ model(char command)
 	case 'L':
 		return config.lmtp ? greet(true) : 500;
 	case 'M':
-		code = !m.greeted || m.mail ? 503 : m.messages == MESSAGES ?
-		    421 : ask('M', 250, 451);
-		m.mail |= code == 250;
-		return code;
+		return mail();
 	case 'T':
 		return !m.mail || m.message ? 503 : rcpt();
 	case 'D':
@@ -260,11 +278,7 @@ model(char command)
 	case 'V':
 		return junk(252);
 	case 'A':
-		code = !m.greeted || m.authenticated || m.mail ? 503 :
-		    m.failures == FAILURES ? 421 : ask('A', 235, 454);
-		m.authenticated |= code == 235;
-		m.failures += code == 535;
-		return code;
+		return auth();
 	case 'S':
 		return m.tls ? 503 : starttls();
 	default:
@@ -318,9 +332,9 @@ on_helo(void *arg, const char *name, struct session_verdict *v)
 }
 
 static void
-on_mail(void *arg, const struct session_mail *mail, struct session_verdict *v)
+on_mail(void *arg, const struct session_mail *from, struct session_verdict *v)
 {
-	(void)arg, (void)mail;
+	(void)arg, (void)from;
 	hook('M', v);
 }
 

@@ -47,7 +47,7 @@ PROGRAM	= smtpd.c \
 	  $(ENGINE)
 TLS	= tls.c tls/certificates.c tls/files.c tls/fingerprints.c tls/keys.c
 AUTH	= auth.c crypto.c $(filter-out auth/checkpw.c,$(wildcard auth/*.c))
-TOOLS	= $(filter-out t/attack.c,$(wildcard t/*.c))
+TOOLS	= $(filter-out t/attack.c t/musl.c,$(wildcard t/*.c))
 MAN8	= man/smtpd.8
 MAN5	= man/smtpd.conf.5
 MAN3	= man/session.3
@@ -97,6 +97,7 @@ TEST_PACKAGES = \
 	libwrap0 \
 	mandoc \
 	msmtp \
+	musl-tools \
 	openssl \
 	parallel \
 	python3 \
@@ -142,6 +143,8 @@ FULL_PACKAGES = \
 	maildrop \
 	mutt \
 	neomutt \
+	node-nodemailer \
+	nodejs \
 	opendkim \
 	opendkim-tools \
 	opendmarc \
@@ -293,6 +296,19 @@ build/%.o: %.c Makefile | have-bsd
 build/asan/%.o: %.c Makefile | have-bsd
 	@mkdir -p $(@D)
 	$(COMPILE_ASAN) -fPIC -c -o $@ $<
+
+# The program in clear with another C library: it has no headers of the kernel's,
+# and there is no libbsd for it.
+MUSL_CC	= musl-gcc
+KERNEL	= $(wildcard /usr/include/linux /usr/include/asm-generic \
+	  /usr/include/$(shell $(CC) -print-multiarch)/asm)
+
+build/musl/smtpd: t/musl.c $(PROGRAM) modules-none.c $(wildcard *.h */*.h) Makefile
+	@mkdir -p $(@D)/include
+	ln -sfn $(KERNEL) $(@D)/include
+	$(MUSL_CC) -std=gnu11 $(WARNINGS) $(BSD_CFLAGS) -O1 -static \
+	    -idirafter $(@D)/include -DSMTPD_VERSION='"$(VERSION)"' \
+	    -DMODULE_DIR='"$(MODDIR)"' -DLOADER='""' -I. -o $@ $(filter %.c,$^)
 
 # What the tests need besides: t/NAME.c is build/t/NAME.
 tools: $(TOOLS:t/%.c=build/t/%) $(TOOLS:t/%.c=build/asan/t/%)

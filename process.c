@@ -9,7 +9,12 @@
 #define _GNU_SOURCE	/* pipe2(2), posix_spawn's extensions */
 
 #include <sys/types.h>
+#if __has_include(<sys/pidfd.h>)
 #include <sys/pidfd.h>
+#else				/* glibc before 2.36, musl */
+#include <sys/syscall.h>
+#define pidfd_open(pid, flags)	(int)syscall(SYS_pidfd_open, pid, flags)
+#endif
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -60,6 +65,22 @@ process_path(const char *word)
 	return path;
 }
 
+/* From there on the child has none. */
+static int
+child_closes(posix_spawn_file_actions_t *a, int from)
+{
+#ifdef __GLIBC__
+	return posix_spawn_file_actions_addclosefrom_np(a, from);
+#else				/* musl: one by one */
+	int fd, e = 0, max = (int)sysconf(_SC_OPEN_MAX);
+
+	for (fd = from; fd < max && e == 0; fd++)
+		if (fcntl(fd, F_GETFD) != -1)
+			e = posix_spawn_file_actions_addclose(a, fd);
+	return e;
+#endif
+}
+
 /* Each is above what the child's become, so that none is overwritten. */
 static int
 child_files(posix_spawn_file_actions_t *a, const int *files, size_t n)
@@ -73,7 +94,7 @@ child_files(posix_spawn_file_actions_t *a, const int *files, size_t n)
 		    O_RDWR, 0) :
 		    posix_spawn_file_actions_adddup2(a, files[i], (int)i);
 	if (e == 0)
-		e = posix_spawn_file_actions_addclosefrom_np(a, (int)n);
+		e = child_closes(a, (int)n);
 	return e != 0 ? e : posix_spawn_file_actions_addchdir_np(a, "/");
 }
 

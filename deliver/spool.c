@@ -26,6 +26,13 @@
 
 #include "deliver.h"
 
+#ifndef RENAME_NOREPLACE	/* musl */
+#include <sys/syscall.h>
+#define RENAME_NOREPLACE	1
+#define renameat2(from, old, to, new, flags) \
+	(int)syscall(SYS_renameat2, from, old, to, new, flags)
+#endif
+
 #define DIR_FLAGS	(O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 #define NAME_TRIES	8	/* until a name is free */
 

@@ -237,6 +237,71 @@ page() {
 }
 '
 
+# What fail2ban itself makes of it; its firewall is not ours to try.
+FAIL2BAN='
+cp "$EXAMPLES/filter.conf" /etc/fail2ban/filter.d/smtpd.conf
+rm -f /etc/fail2ban/jail.d/*
+cp "$EXAMPLES/jail.conf" /etc/fail2ban/jail.d/smtpd.conf
+printf "%s\n" "[DEFAULT]" "banaction = dummy" "ignoreself = false" \
+    >/etc/fail2ban/jail.d/test.local
+systemctl start fail2ban.service
+wait_for eval "fail2ban-client status smtpd"
+banned() {
+	fail2ban-client status smtpd | grep "Banned IP.*[^0-9.]$1\$"
+}
+# guesses ADDRESS NUMBER: passwords, by as many connections.
+guesses() {
+	python3 - "$@" <<-END
+		import smtplib, ssl, sys, threading
+		def guess():
+		    s = smtplib.SMTP("127.0.0.1", 587, "client.test",
+		        source_address=(sys.argv[1], 0))
+		    s.starttls(context=ssl._create_unverified_context())
+		    try:
+		        s.login("ann", "guess")
+		    except smtplib.SMTPException:
+		        return
+		    sys.exit("the password was right")
+		guessers = [threading.Thread(target=guess) for _ in range(int(sys.argv[2]))]
+		for g in guessers: g.start()
+		for g in guessers: g.join()
+	END
+}
+guesses 127.0.0.99 6
+guesses 127.0.0.98 5
+wait_for banned 127.0.0.99
+! banned 127.0.0.98
+guesses 127.0.0.98 1
+wait_for eval "fail2ban-client status smtpd | grep 127.0.0.98"
+# The lines of the manual find them.
+line=$(sed -n "s/^\.Dl . \(journalctl -t smtpd -g id=\).*/\1/p" "$MANUAL")
+id=$(journal -t smtpd -g "event=auth status=failed.*127.0.0.99" |
+    sed -n "s/^id=\([0-9a-f]*\) .*/\1/p" | head -n 1)
+$line$id -o cat --no-pager >/root/lines
+grep -q event=connect /root/lines
+grep -q "event=auth status=failed" /root/lines
+! grep -v "id=$id " /root/lines
+journal -t smtpd -p notice | grep "id=$id event=auth status=failed"
+! journal -t smtpd -p notice | grep event=connect
+'
+
+@test "fail2ban bans who guesses, by what the sessions of the socket log" {
+	guest <<-EOF
+		EXAMPLES=$ROOT/examples/fail2ban MANUAL=$ROOT/man/smtpd.8
+		systemctl start smtpd-submission.socket
+		$FAIL2BAN
+	EOF
+}
+
+@test "fail2ban bans who guesses, by what the listener logs" {
+	guest <<-EOF
+		EXAMPLES=$ROOT/examples/fail2ban MANUAL=$ROOT/man/smtpd.8
+		$LISTENS
+		listens smtpd-submission
+		$FAIL2BAN
+	EOF
+}
+
 @test "certbot: the hook gives smtpd what only root can read, and no more" {
 	guest <<-EOF
 		PAGE=$ROOT/docs/supervisors.md

@@ -4,11 +4,11 @@
  * -DSTANDALONE a test that runs the same checks over transcripts, cut at each
  * offset.
  *
- * However the input is cut, and whether the hooks answer at once or later, the
- * replies, the order of the hooks and the message must be the same; replies are
- * well-formed, hooks come only in an order that RFC 5321 allows; and of each
- * message exactly what a slow and obvious decoder makes of the same octets is
- * passed on.
+ * However the input is cut, whether it may be rewritten, and whether the hooks
+ * answer at once or later, the replies, the order of the hooks and the message
+ * must be the same; replies are well-formed, hooks come only in an order that
+ * RFC 5321 allows; and of each message exactly what a slow and obvious decoder
+ * makes of the same octets is passed on.
  *
  * All that is done for an input that takes a way through the engine that none
  * took before; the others are only fed whole, which is a hundred times as fast.
@@ -37,6 +37,7 @@ struct run {
 	struct session_buffers buffers;
 	bool		 quick;		/* nothing will be compared */
 	bool		 later;		/* all hooks answer later */
+	bool		 rewrite;	/* the input may be changed */
 	unsigned	 closing;	/* the hook that ends the session */
 	bool		 closed;
 	bool		 asked;
@@ -365,24 +366,30 @@ drain(struct run *r)
 	}
 }
 
+/* What may be rewritten is a copy, at the end of a room of its own. */
 static void
 feed(struct run *r, const char *p, size_t n)
 {
-	size_t used;
+	static char room[MAX_INPUT];
+	char *copy = room + sizeof(room) - n;
+	size_t used = 0;
 
-	while (n > 0 && session_want(&r->session) == SESSION_INPUT) {
-		used = session_input(&r->session, p, n);
-		p += used;
-		n -= used;
+	if (r->rewrite)
+		memcpy(copy, p, n);
+	while (used < n && session_want(&r->session) == SESSION_INPUT) {
+		used += r->rewrite ?
+		    session_rewrite(&r->session, copy + used, n - used) :
+		    session_input(&r->session, p + used, n - used);
 		drain(r);
 	}
 }
 
-/* How an input is to be read: four bits. */
+/* How an input is to be read: five bits. */
 #define LMTP	1
 #define LF	2
 #define STRICT	4
 #define LATER	8
+#define REWRITE	16
 
 static void
 begin(struct run *r, unsigned how)
@@ -397,6 +404,7 @@ begin(struct run *r, unsigned how)
 		.max_junk = 60, .max_auth_failures = 3,
 	};
 	r->later = how & LATER;
+	r->rewrite = how & REWRITE;
 	r->out.len = r->trace.len = r->body.len = 0;
 	r->greeted = r->mail = r->rcpt = r->data = r->in_data = false;
 	r->asked = r->closed = r->quick = false;
@@ -495,7 +503,7 @@ check(const char *p, size_t n, unsigned how)
 		end_in_hook(p, n, 1 + (unsigned char)p[n / 3] % 16, how);
 	if (has_starttls(p, n))
 		return;
-	cut_at(p, n, 0, how);
+	cut_at(p, n, 0, how | REWRITE);
 	cut_at(p, n, n > 0 ? (unsigned char)p[n / 2] % n : 0, how);
 }
 
@@ -549,7 +557,8 @@ LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 
 	if (n > MAX_INPUT)
 		return 0;
-	begin(&one, how | (n / 2 % 2 ? STRICT : 0) | (n / 4 % 2 ? LATER : 0));
+	begin(&one, how | (n / 2 % 2 ? STRICT : 0) | (n / 4 % 2 ? LATER : 0) |
+	    (n / 8 % 2 ? REWRITE : 0));
 	one.quick = true;
 	feed(&one, p, n);
 	finish(&one);

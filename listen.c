@@ -59,6 +59,7 @@ static struct {
 	const char	*due;		/* why to exec, or NULL */
 	bool		 reload;	/* SIGHUP came */
 	bool		 lost;		/* keys can't be read any more */
+	bool		 has_tls;	/* it was loaded once */
 	int64_t		 looked;	/* at the files, when */
 	int64_t		 stop;		/* SIGTERM came: the end, or 0 */
 	int		 (*load)(struct settings *, char *, size_t);
@@ -307,6 +308,7 @@ load_tls(const struct settings *set, char *err, size_t size)
 	}
 	unwatch(keys_fd());
 	keys_use(fd);
+	l.has_tls = true;
 	return watch_for(fd, EPOLLIN, EV_KEYS);
 }
 
@@ -539,6 +541,7 @@ become_session(struct connection *c, int client, int place,
 	closefrom(LISTEN_FD_PLACE + 1);
 	peer_set(c, &a->sa);
 	c->forked = true;
+	c->no_tls = keys_needed(&c->settings) && !(l.has_tls && keys_there());
 }
 
 /* Refusals. */

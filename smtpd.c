@@ -54,7 +54,7 @@ on_starttls(void *arg, struct session_verdict *v)
 
 	if (tls_module == NULL && flush_replies(&c->session) == 0)
 		handover_starttls(c);
-	if ((c->forked && !keys_there()) ||
+	if (c->no_tls || (c->forked && !keys_there()) ||
 	    conn_tls_load(&c->settings) == -1)
 		session_refuse(v, 454, "4.7.0", "TLS not available now");
 	else
@@ -383,6 +383,9 @@ begin_forked(struct connection *c)
 	conn_open(&c->settings, 0);
 	conn_hurry(&c->settings, c->hurry);
 	configure(&c->settings);
+	/* Where TLS is required, a 454 makes clients wait for it. */
+	if (c->settings.tls == TLS_OFFER && c->no_tls)
+		config.extensions &= ~SESSION_EXT_STARTTLS;
 	filter_start(c);
 	return welcome(c);
 }

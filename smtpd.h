@@ -193,6 +193,7 @@ struct connection {
 	bool		 wipe;		/* what was read has a secret in it */
 	bool		 forked;	/* by our own listener, */
 	bool		 hurry;		/* which has few places left */
+	bool		 no_tls;	/* and not what it takes */
 	struct transaction tx;
 	struct session	 session;	/* last: most of it stays untouched */
 };

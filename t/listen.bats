@@ -494,3 +494,30 @@ issued() {
 	            assert key not in octets and key[::-1] not in octets, line
 	END
 }
+
+# offered CODE: EHLO's answer has STARTTLS, or not, and STARTTLS this reply.
+offered() {
+	output=$(printf '%s\n' '< 220' '> EHLO client.test' '< 250' \
+	    '> STARTTLS' "< $1" | talk 2>&1) || fail 'another reply'
+}
+
+@test "TLS that the listener has not is not announced, unless it is required" {
+	local key=$BATS_TEST_TMPDIR/key n
+
+	certs
+	listen -o tls-cert="$CERTS/ec.pem" -o tls-key="$key"
+	for n in 1 2; do
+		offered 502
+		not_said 250-STARTTLS
+	done
+	(($(grep -c 'event=error what=tls' "$LOG") == 1))
+	cp "$CERTS/ec.key" "$key"
+	kill -HUP "$LISTENING"
+	wait_for grep -q 'event=reload status=ok' "$LOG"
+	offered 220
+	said 250-STARTTLS
+	# A client that must have it waits: 530 would be for good.
+	listen -o tls=require -o tls-cert="$CERTS/ec.pem" -o tls-key=/nonexistent
+	offered 454
+	said 250-STARTTLS
+}

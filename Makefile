@@ -87,6 +87,7 @@ TEST_PACKAGES = \
 	iproute2 \
 	ipsvd \
 	libauthen-sasl-perl \
+	libclang-rt-dev \
 	libdb5.3 \
 	libevent-2.1-7 \
 	libicu72 \
@@ -425,7 +426,7 @@ model: build/t/model
 # Random input for FUZZ_SECONDS, from fuzz/corpus on; fuzz/COUNT says how much
 # there has been.  Findings go to t/corpus.
 FUZZ_SECONDS = 60
-FUZZ	= clang -std=gnu11 -D_GNU_SOURCE -O2 -g -fsanitize=address,undefined \
+FUZZ	= clang -std=gnu11 -D_GNU_SOURCE= -O2 -g -fsanitize=address,undefined \
 	-fno-sanitize-recover=all $(BSD_CFLAGS) -I.
 
 fuzz: fuzz-session

@@ -82,12 +82,6 @@ server_check(const char *setting, const struct server *s)
 	abort();
 }
 
-const char *
-session_helo(const struct session *s)
-{
-	return s->helo;
-}
-
 /* However it is read, never more than is there, nor than allowed. */
 static void
 proxy(const unsigned char *s, size_t len)

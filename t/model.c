@@ -4,7 +4,7 @@
  *
  *	model [sequences [first]]
  *
- * The model says what is replied and which hooks are called, in their order; the
+ * The model says what is replied and which hooks are called, in what order; the
  * hooks say what it drew for them.  Sequence 7 is always the same one; what is
  * printed of one that went wrong are the commands' names below.
  */

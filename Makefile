@@ -427,6 +427,24 @@ SEQUENCES = 10000000
 model: build/t/model
 	build/t/model $(SEQUENCES) $(shell date +%s)0000000
 
+# Failing and cut system calls: FAULTS runs of those that there are, or all; SEED
+# repeats a choice.
+FAULTS	= 1000
+SEED	= $(shell date +%s)
+
+faults:
+	@t/packages $(BUILD_PACKAGES) openssl python3
+	@$(MAKE) --no-print-directory -s all build/t/faults/inject
+	@t/faults/faults.py -j $(CORES) -n $(FAULTS) -r $(SEED)
+
+tools: build/t/faults/inject
+build/t/faults/inject: t/faults/inject.c Makefile
+	@mkdir -p $(@D)
+	echo '#include <sys/syscall.h>' | $(CC) -E -dM - | sed -n \
+	    's/^#define __NR_\([a-z0-9_]*\) .*/[__NR_\1] = "\1",/p' \
+	    >$(@D)/names.h
+	$(COMPILE) -I$(@D) -o $@ $< $(BSD_LIBS)
+
 # Random input for FUZZ_SECONDS, from fuzz/corpus on; fuzz/COUNT says how much
 # there has been.  Findings go to t/corpus.
 FUZZ_SECONDS = 60
@@ -593,7 +611,7 @@ clean:
 
 FORCE:
 .PHONY: all install-lib coverage asan tools packages run check check-full bench \
-	model fuzz install uninstall clean have-bsd FORCE
+	model faults fuzz install uninstall clean have-bsd FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: ISC
+# A sample of `make faults`, always the same one.
+load ../lib
+
+@test "system calls fail, or end a session: no message is lost, halved or doubled" {
+	run "$PYTHON" "$ROOT/t/faults/faults.py" -s "$SMTPD" -n 250 -r 1
+	((status == 0)) || fail
+	# Nearly all of the faults were reached.
+	[[ ! $output =~ ([0-9]+)\ UNREACHED ]] || ((BASH_REMATCH[1] < 25))
+	[[ $output == *'250 of '* ]]
+}

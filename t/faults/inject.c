@@ -15,8 +15,8 @@
  *	short	it moves half its octets
  *	kill	the process is killed in its place;  killall: all of them
  *
- * With -n the file system knows no O_TMPFILE.  Two faults are as Linux has them:
- * a close(2) that fails has closed, a brk(2) that fails gives the old end.
+ * With -n the file system has no O_TMPFILE.  As on Linux, a close(2) that fails
+ * has closed, and a brk(2) that fails gives the old end.
  *
  * TRACE gets "+ PROCESS PID" for a new process, "PROCESS NUMBER CALL ARGUMENT"
  * for a call, with " *" if it was the one, "= PROCESS NUMBER RESULT", and "exit

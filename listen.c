@@ -598,7 +598,7 @@ turn_down(const struct settings *set, int fd, enum places_answer what,
 
 /* Accepting. */
 
-/* Out of descriptors or memory: with the spare one, one more can be told so. */
+/* Mostly descriptors or memory: with the spare one, one more can be told so. */
 static void
 short_of(const struct settings *set, int socket, int error)
 {
@@ -618,11 +618,14 @@ short_of(const struct settings *set, int socket, int error)
 	poll(NULL, 0, SHORTAGE_MS);
 }
 
+/* Nobody is waiting any more, or what accept(2) says of the client's network. */
 static bool
-is_shortage(int error)
+is_gone(int error)
 {
-	return error == EMFILE || error == ENFILE || error == ENOMEM ||
-	    error == ENOBUFS;
+	return error == EAGAIN || error == EINTR || error == ECONNABORTED ||
+	    error == EPROTO || error == ENETDOWN || error == ENETUNREACH ||
+	    error == EHOSTDOWN || error == EHOSTUNREACH || error == ENONET ||
+	    error == ENOPROTOOPT || error == EOPNOTSUPP;
 }
 
 static bool
@@ -676,9 +679,9 @@ accept_one(struct connection *c, int socket)
 	int fd = accept4(socket, &a.sa, &len, SOCK_CLOEXEC);
 
 	if (fd == -1) {
-		if (is_shortage(errno))
+		if (!is_gone(errno))
 			short_of(&c->settings, socket, errno);
-		return false;	/* others: that client is gone again */
+		return false;
 	}
 	if (++l.accepted == RENEW_AFTER)
 		l.due = "age";
@@ -796,6 +799,7 @@ listen_run(struct connection *c, int (*load)(struct settings *, char *,
 	l.load = load;
 	fresh_self();
 	if (handover_at_start(&c->settings, true)) {
+		open_log(&c->settings);
 		handover_now();
 		exit(EX_OSERR);
 	}

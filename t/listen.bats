@@ -92,6 +92,43 @@ socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$s"
 	logged 'Address already in use'
 }
 
+@test "smtpd-tls can't be run: 71, and a line says so" {
+	local dir=$BATS_TEST_TMPDIR/alone
+
+	mkdir "$dir"
+	cp "$SMTPD" "$dir/smtpd"
+	echo nothing >"$dir/smtpd-tls"
+	chmod +x "$dir/smtpd-tls"
+	status=0
+	"$dir/smtpd" -l 127.0.0.1:0 -o tls-cert=cert -o tls-key=key \
+	    </dev/null 2>>"$LOG" || status=$?
+	((status == 71))
+	logged "event=error what=exec on=$dir/smtpd-tls"
+}
+
+# accepts N: strace has seen so many calls.
+accepts() {
+	(($(grep -c accept4 "$BATS_TEST_TMPDIR/trace") >= $1))
+}
+
+@test "accept(2) fails, whatever the error: one line, and pauses" {
+	local socket=$BATS_TEST_TMPDIR/socket
+
+	ASAN_OPTIONS=detect_leaks=0 background strace -D -qq -r \
+	    -o "$BATS_TEST_TMPDIR/trace" -e trace=accept4 \
+	    -e inject=accept4:error=EIO "$SMTPD" -l "unix:$socket" 2>>"$LOG"
+	wait_for test -S "$socket"
+	background "$PYTHON" -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.recv(1)' "$socket"
+	wait_for accepts 6
+	(($(grep -c 'event=error what=accept error="Input/output' "$LOG") == 1))
+	# Two calls each time, and a tenth of a second between.
+	awk '$1 > 0.09 { long++ } END { exit !(long >= 2) }' \
+	    "$BATS_TEST_TMPDIR/trace"
+}
+
 @test "standard input is a listening socket, as from inetd's wait" {
 	"$PYTHON" -c 'import os, socket, sys
 s = socket.create_server(("127.0.0.1", 0))

@@ -618,7 +618,7 @@ short_of(const struct settings *set, int socket, int error)
 	poll(NULL, 0, SHORTAGE_MS);
 }
 
-/* Nobody is waiting any more, or what accept(2) says of the client's network. */
+/* Nobody waits any more, or it is what accept(2) says of a client's network. */
 static bool
 is_gone(int error)
 {

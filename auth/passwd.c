@@ -496,10 +496,23 @@ is_whole(const char *hash)
 	return true;
 }
 
+/* What is wrong with it, or NULL. */
+static const char *
+hash_fault(const struct line *line)
+{
+	struct entry entry;
+
+	if (locked(line))
+		return NULL;
+	if (!parse_entry(line, &entry))
+		return "no hash that can be used";
+	return entry.scram || is_whole(entry.hash) ? NULL :
+	    "the hash is cut off, or too long";
+}
+
 static int
 check_line(struct line *line, unsigned long number)
 {
-	struct entry entry;
 	char user[AUTH_USER_MAX + 1];
 	const char *wrong = NULL;
 
@@ -510,12 +523,8 @@ check_line(struct line *line, unsigned long number)
 	else if (!auth_keep(user, sizeof(user), line->user, line->user_len) ||
 	    !auth_text(user))
 		wrong = "not a user name";
-	else if (passwd.names)
-		wrong = NULL;
-	else if (!locked(line) && !parse_entry(line, &entry))
-		wrong = "no hash that can be used";
-	else if (!locked(line) && !entry.scram && !is_whole(entry.hash))
-		wrong = "the hash is cut off, or too long";
+	else if (!passwd.names)
+		wrong = hash_fault(line);
 	if (wrong == NULL)
 		return 0;
 	warnx("%s: %s: line %lu: %s", passwd.setting, passwd.path, number,

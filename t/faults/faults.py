@@ -461,8 +461,8 @@ def plausible(fault, call):
         return call in MOVE
     if call in ("exit_group", "exit"):
         return fault.startswith("kill")
-    if call == "execve" and fault.endswith("!"):
-        return False            # there is nobody left to be told
+    if call in ("execve", "clone", "clone3", "vfork") and fault.endswith("!"):
+        return False            # nobody is left to be told; or two are
     return not fault.startswith("EMFILE") or call in OPEN
 
 

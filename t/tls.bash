@@ -18,6 +18,20 @@ implicit() {
 	serve -o spool="$SPOOL" -o tls=implicit "$@"
 }
 
+# reloaded: a file that was replaced is in use.  A listener looks once a second.
+reloaded() {
+	local n
+
+	[[ $LISTENER == listen ]] || return 0
+	n=$(grep -c 'event=reload status=ok' "$LOG") || :
+	kill -HUP "$LISTENING"
+	wait_for more_reloads "$n"
+}
+
+more_reloads() {
+	(($(grep -c 'event=reload status=ok' "$LOG") > $1))
+}
+
 # s_client [OPTION ...]: what openssl says of the server; nothing is sent.
 s_client() {
 	timeout 20 openssl s_client -connect "127.0.0.1:$PORT" "$@" \

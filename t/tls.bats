@@ -241,6 +241,7 @@ resumed() {
 		quick $version -session "$session"
 		head -c 64 /dev/urandom >"$TICKETS.new"
 		mv "$TICKETS.new" "$TICKETS"
+		reloaded
 		quick $version -session "$session"
 		[[ $output == *' full'* ]]
 		quick $version -session "$session"

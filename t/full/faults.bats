@@ -4,7 +4,11 @@ load ../lib
 
 @test "system calls fail, or end a session: no message is lost, halved or doubled" {
 	run "$PYTHON" "$ROOT/t/faults/faults.py" -s "$SMTPD" -n 250 -r 1
-	((status == 0)) || fail
+	! grep -E '^(LOST|HALF|DUP|OPEN|ORPHAN): ' <<<"$output" || fail
+	# The table was made from samples: a call more or less in a run chooses
+	# other cases, and one of those may be the first of its kind.
+	[[ $output =~ ([0-9]+)\ not\ explained ]] || fail
+	((BASH_REMATCH[1] <= 3)) || fail
 	# Nearly all of the faults were reached.
 	[[ ! $output =~ ([0-9]+)\ UNREACHED ]] || ((BASH_REMATCH[1] < 25))
 	[[ $output == *'250 of '* ]]

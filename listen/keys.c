@@ -169,18 +169,22 @@ let_go(struct made *m)
 	m->fd = 0;
 }
 
+/* One that has died is replaced for those of its time as well. */
 void
 keys_use(int fd)
 {
 	struct made *m = made_at(keys.generation);
+	bool died = m->generation != 0 && m->fd == 0;
 
 	if (fd == -1 || m->sessions == 0)
 		let_go(m);
-	if (fd != -1) {
+	if (fd != -1 && !died) {
 		m = made_at(++keys.generation);
 		let_go(m);
-		*m = (struct made){ keys.generation, fd, 0 };
+		*m = (struct made){ .generation = keys.generation };
 	}
+	if (fd != -1)
+		m->fd = fd;
 	say_alive(fd != -1);
 }
 

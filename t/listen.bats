@@ -440,23 +440,13 @@ more_places() {
 	wait_for hello
 }
 
-@test "a certificate that is replaced is the next one's; a bad one keeps the old" {
-	local dir=$BATS_TEST_TMPDIR
-
+# listen_with_files: with a certificate and a key that can be replaced.
+listen_with_files() {
 	certs
-	cp "$CERTS/ec.pem" "$dir/cert"
-	cp "$CERTS/ec.key" "$dir/key"
-	listen -o tls-cert="$dir/cert" -o tls-key="$dir/key"
-	issued mx.test
-	# A certificate without its key is not taken.
-	cp "$CERTS/other.pem" "$dir/cert"
-	kill -HUP "$LISTENING"
-	wait_for grep -q 'event=reload status=kept.*not the key' "$LOG"
-	issued mx.test
-	cp "$CERTS/other.key" "$dir/key"
-	kill -HUP "$LISTENING"
-	wait_for grep -q 'event=reload status=ok' "$LOG"
-	issued other.test
+	CERT=$BATS_TEST_TMPDIR/cert KEY=$BATS_TEST_TMPDIR/key
+	cp "$CERTS/ec.pem" "$CERT"
+	cp "$CERTS/ec.key" "$KEY"
+	listen -o tls-cert="$CERT" -o tls-key="$KEY"
 }
 
 # issued NAME: the certificate is for that name.
@@ -465,38 +455,60 @@ issued() {
 	    2>&1 | grep -q "subject=CN = $1"
 }
 
-@test "who came before a new certificate has the old one, and its key" {
-	local dir=$BATS_TEST_TMPDIR
-
-	certs
-	cp "$CERTS/ec.pem" "$dir/cert"
-	cp "$CERTS/ec.key" "$dir/key"
-	listen -o tls-cert="$dir/cert" -o tls-key="$dir/key"
-	mkfifo "$dir/go"
-	talk 127.0.0.1 "$PORT" <"$dir/go" >"$dir/said" &
-	exec {go}>"$dir/go"
-	printf '%s\n' '< 220' '> EHLO client.test' '< 250' >&$go
+# arrive: a client says EHLO, and waits.
+arrive() {
+	mkfifo "$BATS_TEST_TMPDIR/go"
+	talk 127.0.0.1 "$PORT" <"$BATS_TEST_TMPDIR/go" \
+	    >"$BATS_TEST_TMPDIR/said" &
+	ARRIVED=$!
+	exec {GO}>"$BATS_TEST_TMPDIR/go"
+	printf '%s\n' '< 220' '> EHLO client.test' '< 250' >&$GO
 	wait_for grep -q event=connect "$LOG"
-	cp "$CERTS/other.key" "$dir/key"
-	cp "$CERTS/other.pem" "$dir/cert"
+}
+
+# go_inside: it has TLS, and ends.
+go_inside() {
+	printf '%s\n' '> STARTTLS' '< 220' tls '> EHLO client.test' '< 250' \
+	    '> QUIT' '< 221' >&$GO
+	exec {GO}>&-
+	wait "$ARRIVED" || fail "$(<"$BATS_TEST_TMPDIR/said")"
+}
+
+@test "a certificate that is replaced is the next one's; a bad one keeps the old" {
+	listen_with_files
+	issued mx.test
+	# A certificate without its key is not taken.
+	cp "$CERTS/other.pem" "$CERT"
+	kill -HUP "$LISTENING"
+	wait_for grep -q 'event=reload status=kept.*not the key' "$LOG"
+	issued mx.test
+	cp "$CERTS/other.key" "$KEY"
 	kill -HUP "$LISTENING"
 	wait_for grep -q 'event=reload status=ok' "$LOG"
 	issued other.test
-	printf '%s\n' '> STARTTLS' '< 220' tls '> EHLO client.test' '< 250' \
-	    '> QUIT' '< 221' >&$go
-	exec {go}>&-
-	wait $! || fail "$(<"$dir/said")"
 }
 
-@test "the process with the keys ends: it is started again" {
+@test "who came before a new certificate has the old one, and its key" {
+	listen_with_files
+	arrive
+	cp "$CERTS/other.key" "$KEY"
+	cp "$CERTS/other.pem" "$CERT"
+	kill -HUP "$LISTENING"
+	wait_for grep -q 'event=reload status=ok' "$LOG"
+	issued other.test
+	go_inside
+}
+
+@test "the process with the keys ends: it is started again, for all who are here" {
 	local keys
 
-	certs
-	listen -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key"
+	listen_with_files
 	keys=$(sessions)
+	arrive
 	kill -KILL "$keys"
 	wait_for grep -q 'event=error what=keys' "$LOG"
 	wait_for issued mx.test
+	go_inside
 	[[ $(sessions) != "$keys" ]]
 }
 

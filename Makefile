@@ -373,7 +373,8 @@ check-full:
 	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) \
 	    $(FULL_PACKAGES)
 	@t/unpack build/unpacked $(UNPACKED)
-	@$(MAKE) --no-print-directory -s -j$(CORES) all asan tools
+	@$(MAKE) --no-print-directory -s -j$(CORES) all asan tools \
+	    build/t/faults/inject
 	@t/run $(STAGES) full='smtpd:t/full/*.bats'
 
 bench:
@@ -437,7 +438,7 @@ faults:
 	@$(MAKE) --no-print-directory -s all build/t/faults/inject
 	@t/faults/faults.py -j $(CORES) -n $(FAULTS) -r $(SEED)
 
-tools: build/t/faults/inject
+# For x86-64 alone, so no part of the quick suite.
 build/t/faults/inject: t/faults/inject.c Makefile
 	@mkdir -p $(@D)
 	echo '#include <sys/syscall.h>' | $(CC) -E -dM - | sed -n \

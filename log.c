@@ -273,7 +273,7 @@ add_clean(struct line *l, const char *p)
 static void
 add_pair(struct line *l, const char *key, const char *value)
 {
-	/* A pair cut short leaves less than add() and its end count on. */
+	/* A pair cut short leaves less than append_octets() and its end count on. */
 	if (l->len >= sizeof(l->text) - 64)
 		return;
 	append_octets(l, " ", l->len > 0);
@@ -284,7 +284,7 @@ add_pair(struct line *l, const char *key, const char *value)
 		return;
 	}
 	append_octets(l, "\"", 1);
-	/* The mark and the quote fit always: add() leaves room. */
+	/* The mark and the quote fit always: append_octets() leaves room. */
 	if (!add_clean(l, value)) {
 		memcpy(l->text + l->len, "...", 3);
 		l->len += 3;

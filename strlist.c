@@ -32,7 +32,7 @@ strings_add(struct strings *list, const char *s)
 int
 strings_add_within(struct strings *list, const char *s, size_t max)
 {
-	return strlen(s) + 1 > max - list->len ? -1 : strings_add(list, s);
+	return list->len + strlen(s) + 1 > max ? -1 : strings_add(list, s);
 }
 
 void

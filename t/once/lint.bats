@@ -2,6 +2,17 @@
 # What can be said of the files without running the program.
 load ../lib
 
+# The C files of the program and the engine; with "all", the tests' as well.
+sources() {
+	cd "$ROOT"
+	if [[ ${1-} == all ]]; then
+		ls ./*.[ch] */*.[ch] */*/*.[ch]
+	else
+		ls ./*.c auth/*.c deliver/*.c filter/*.c listen/*.c \
+		    session/*.c settings/*.c tls/*.c
+	fi | grep -vE '^(\./)?build/'
+}
+
 @test "the manuals are clean" {
 	cd "$ROOT"
 	run mandoc -Tlint -W warning man/smtpd.8 man/smtpd.conf.5 man/session.3
@@ -96,6 +107,15 @@ load ../lib
 	done
 }
 
+@test "each source of the program has its line in DESIGN.md" {
+	local file
+
+	cd "$ROOT"
+	while IFS= read -r file; do
+		grep -q "^| ${file#./} | " DESIGN.md || fail "$file" || return
+	done < <(sources)
+}
+
 @test "each source names its licence" {
 	local file
 
@@ -105,17 +125,6 @@ load ../lib
 		head -n 2 "$file" | grep -q 'SPDX-License-Identifier: ISC' ||
 			fail "$file" || return
 	done
-}
-
-# The C files of the program and the engine; with "all", the tests' as well.
-sources() {
-	cd "$ROOT"
-	if [[ ${1-} == all ]]; then
-		ls ./*.[ch] */*.[ch] */*/*.[ch]
-	else
-		ls ./*.c auth/*.c deliver/*.c filter/*.c listen/*.c \
-		    session/*.c settings/*.c tls/*.c
-	fi | grep -vE '^(\./)?build/'
 }
 
 @test "no line of C is longer than 80 columns or ends in a blank" {

@@ -30,7 +30,6 @@
 
 #include "listen/listen.h"
 
-#define MINUTE		60000		/* ms */
 #define LOOK_MS		1000		/* between two looks at the files */
 #define SHORTAGE_MS	100	/* a pause, when short of something */
 #define GRACE_MS	15000		/* for sessions, after SIGTERM */
@@ -542,58 +541,6 @@ become_session(struct connection *c, int client, int place,
 	peer_set(c, &a->sa);
 	c->forked = true;
 	c->no_tls = keys_needed(&c->settings) && !(l.has_tls && keys_there());
-}
-
-/* Refusals. */
-
-static const struct refusal {
-	const char	*status, *text, *why;
-} refusals[] = {
-	[PLACES_FULL] = { "4.3.2", "too many connections", "full" },
-	[PLACES_SOURCE] = { "4.7.0", "too many connections from you",
-	    "source" },
-	[PLACES_AWAY] = { "4.7.0", "try again later", "crash" },
-	[PLACES_FORK] = { "4.3.2", "out of resources", "resources" },
-};
-
-/* The first is logged, and those of the minute after it are counted. */
-static void
-log_turned_down(enum places_answer what, const struct source *s)
-{
-	static struct {
-		int64_t	 logged;
-		unsigned more;
-	} done[PLACES_ANSWERS];
-	char addr[INET6_ADDRSTRLEN], more[16];
-	int64_t now = conn_now();
-
-	if (done[what].logged != 0 && now - done[what].logged < MINUTE) {
-		done[what].more++;
-		return;
-	}
-	snprintf(more, sizeof(more), "%u", done[what].more);
-	log_event("refused", "why", refusals[what].why, "addr",
-	    source_text(s, addr, sizeof(addr)), "more",
-	    done[what].more > 0 ? more : NULL, NULL);
-	done[what].logged = now;
-	done[what].more = 0;
-}
-
-/* One word, if it goes without waiting.  Inside TLS there is none. */
-static void
-turn_down(const struct settings *set, int fd, enum places_answer what,
-    const struct source *s)
-{
-	const struct refusal *r = &refusals[what];
-	char line[SESSION_NAME_MAX + 128];
-	int n;
-
-	log_turned_down(what, s);
-	n = snprintf(line, sizeof(line), "421 %s %s %s\r\n", r->status,
-	    set->hostname, r->text);
-	if (set->tls != TLS_IMPLICIT && n > 0 && (size_t)n < sizeof(line))
-		send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(fd);
 }
 
 /* Accepting. */

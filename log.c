@@ -273,7 +273,7 @@ add_clean(struct line *l, const char *p)
 static void
 add_pair(struct line *l, const char *key, const char *value)
 {
-	/* A pair cut short leaves less than append_octets() and its end count on. */
+	/* A pair cut short leaves less room than its own end counts on. */
 	if (l->len >= sizeof(l->text) - 64)
 		return;
 	append_octets(l, " ", l->len > 0);

@@ -106,6 +106,14 @@ void	places_each(void (*)(const struct place *, void *), void *);
 void	places_each_away(void (*)(const struct source *, int64_t, void *),
 	    void *);
 
+/* turn_down.c */
+
+#define MINUTE	60000		/* ms: of what is not repeated in the log */
+
+/* One word, if it goes without waiting; none inside TLS.  Closes it. */
+void	turn_down(const struct settings *, int fd, enum places_answer,
+	    const struct source *);
+
 /* state.c: what goes along when the listener becomes its own successor. */
 
 struct state {

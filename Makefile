@@ -538,7 +538,7 @@ uninstall:
 # The programs with an attacker in place of the engine's input.
 tools: build/attack/smtpd build/attack/smtpd-tls
 
-ATTACK	= $(COMPILE) $(LDFLAGS) $(LINK) -fPIE -Wl,--wrap=session_input
+ATTACK	= $(COMPILE) $(LDFLAGS) $(LINK) -fPIE -Wl,--wrap=session_rewrite
 
 build/attack/smtpd: t/attack.c $(call objects,build,$(PROGRAM) modules-none.c)
 	@mkdir -p $(@D)

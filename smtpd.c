@@ -228,7 +228,8 @@ serve_input(struct connection *c)
 
 	while (session_want(s) != SESSION_CLOSE) {
 		if (session_want(s) == SESSION_INPUT && used < len) {
-			used += session_input(s, input + used, len - used);
+			used += session_rewrite(s, input + used,
+			    len - used);
 			c->wipe |= session_secret(s);
 			continue;
 		}

@@ -2,7 +2,7 @@
 /*
  * attack.c - what an attacker would try who made the parser run their code.
  *
- * Linked into a whole smtpd in front of session_input(): the program behaves
+ * Linked into a whole smtpd in front of session_rewrite(): the program behaves
  * as ever, but a line "ATTACK PORT FILE DIR MESSAGE" makes each attempt below
  * from where the parser is, and says what came of it: "name: done", or the
  * reason for which it failed.  PORT listens on 127.0.0.1, FILE may be read and
@@ -34,8 +34,8 @@
 
 #include "runner.h"
 
-size_t	__real_session_input(struct session *, const char *, size_t);
-size_t	__wrap_session_input(struct session *, const char *, size_t);
+size_t	__real_session_rewrite(struct session *, char *, size_t);
+size_t	__wrap_session_rewrite(struct session *, char *, size_t);
 
 static struct {
 	int		 port;
@@ -542,12 +542,12 @@ attack_i386(void)
 }
 
 size_t
-__wrap_session_input(struct session *s, const char *p, size_t n)
+__wrap_session_rewrite(struct session *s, char *p, size_t n)
 {
 	char line[1000];
 
 	if (n >= sizeof(line) || n < 6 || memcmp(p, "ATTACK", 6) != 0)
-		return __real_session_input(s, p, n);
+		return __real_session_rewrite(s, p, n);
 	memcpy(line, p, n);
 	line[n] = '\0';
 	if (sscanf(line, "ATTACK %d %255s %255s %255s", &target.port,

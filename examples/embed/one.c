@@ -15,7 +15,7 @@
 
 struct box {
 	int	fd;
-	off_t	safe;		/* so much of it is whole messages */
+	off_t	safe;		/* this much of it is whole messages */
 };
 
 static bool
@@ -40,7 +40,7 @@ on_end(void *arg, uint64_t size, unsigned recipient, struct session_verdict *v)
 	session_accept(v, "It is safe");
 }
 
-/* After each message, accepted or not: half a one goes. */
+/* After each message, accepted or not: remove what is not whole. */
 static void
 on_reset(void *arg)
 {

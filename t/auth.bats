@@ -259,7 +259,7 @@ long() {
 	replies 220 250 535 235 221
 }
 
-@test "control characters and what is no UTF-8 are no credentials" {
+@test "control characters and invalid UTF-8 are not credentials" {
 	local text
 
 	for text in 'a\001' 'a\177' 'a\r\n' '\300\200' '\355\240\200' \
@@ -477,7 +477,7 @@ long() {
 	((took > 1400000)) || fail "took $took microseconds"
 }
 
-@test "no secret is on the log, at any level" {
+@test "no secret is in the log, at any level" {
 	local secret='Tr0ub4dor&3'
 
 	any -o log-level=debug -o max-errors=0 <<-END
@@ -512,7 +512,7 @@ long() {
 	not_logged "$(b64 'c=biws,r=ClientsNonce' | cut -c 1-16)"
 }
 
-@test "a user's name on the log is cleaned and quoted" {
+@test "a user's name in the log is cleaned and quoted" {
 	any <<-END
 	EHLO c
 	AUTH PLAIN $(b64 'x\0a addr=9.9.9.9 "\0p')

@@ -10,7 +10,7 @@
  *	verifier.c	SCRAM's verifiers
  *	passwd.c	the file of users	checkpw.c	auth-program
  *	source.c	who is asked, here or in another process
- *	scram.c		SCRAM's messages	repeat.c	said twice
+ *	scram.c		SCRAM's messages	repeat.c	given twice
  *	auth.c		the mechanisms
  */
 #ifndef AUTH_H
@@ -25,8 +25,8 @@
 #include "smtpd.h"
 
 /*
- * How long the answer to wrong credentials takes: this for the first, twice
- * as long for each that follows, up to the last of the two.
+ * How long the answer to wrong credentials takes: this for the first, and twice
+ * as long each time, up to the second of these.
  */
 #define AUTH_DELAY_MS		500u
 #define AUTH_DELAY_MAX_MS	4000
@@ -50,11 +50,11 @@ struct verifier {
 
 /* "iterations,salt,storedkey,serverkey" with base64. */
 bool	verifier_parse(const char *, size_t len, struct verifier *);
-/* Is it this one's password?  1, 0, or -1: logged. */
+/* Is this the verifier's password?  1, 0, or -1: logged. */
 int	verifier_password(const struct verifier *, const char *);
 /*
- * Does the proof show that who made it knows the password?  As above; to: our
- * own signature, which shows that we know the verifier.
+ * Does the proof show that its maker knows the password?  1, 0 or -1, as above;
+ * to: our own signature, which shows that we know the verifier.
  */
 int	verifier_proof(const struct verifier *, const char *message,
 	    const unsigned char proof[CRYPTO_HASH],
@@ -81,7 +81,7 @@ int	passwd_check(const char *setting, const char *path);
 
 /* checkpw.c: the checkpassword interface; in both programs. */
 
-/* By the process outside; the check ends when watch hangs up. */
+/* In the process outside; the check ends when watch hangs up. */
 enum auth_result checkpw_run(const struct connection *, const char *user,
 	    const char *password, int watch);
 /* -t: what is wrong, on standard error; count of it. */
@@ -89,14 +89,14 @@ int	checkpw_check(char *const *words);
 
 /* source.c: the file of users, wherever it is open. */
 
-/* These are of struct auth_module. */
+/* These are struct auth_module's. */
 void	source_open(const struct settings *);
 void	source_elsewhere(auth_asker *);
 int	source_answer(const struct auth_question *, struct auth_answer *);
 /* Ask it: the result, which is in the answer as well. */
 enum auth_result source_ask(const struct auth_question *,
 	    struct auth_answer *);
-/* User and password, by whatever the settings say. */
+/* Check user and password, in the way that the settings say. */
 enum auth_result source_verify(const struct connection *, const char *user,
 	    const char *password);
 
@@ -105,13 +105,13 @@ enum auth_result source_verify(const struct connection *, const char *user,
 /* user: room for AUTH_USER_MAX + 1, set as soon as it is known. */
 enum auth_result scram_step(struct session_sasl *, char *user, bool plus,
 	    bool plus_offered);
-/* The client has seen a salt, and not proven anything yet. */
+/* Has the client seen a salt without proving anything yet? */
 bool	scram_is_open(void);
 void	scram_end(void);
 
 /* repeat.c: the same wrong password once more. */
 
-/* It is one that failed, and this is the first time that it comes again. */
+/* Has it failed before, and is this its first repetition? */
 bool	repeat_is_first(const char *user, const char *password);
 void	repeat_failed(const char *user, const char *password);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * crypto.h - the cryptography of authentication: the only place that knows
- * which library it comes from.  (TLS knows GnuTLS as well, and crypt(3) the
+ * which library it comes from.  (TLS uses GnuTLS as well, and crypt(3) does the
  * hashes of the file of users.)  SHA-256 everywhere.
  */
 #ifndef CRYPTO_H

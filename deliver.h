@@ -15,15 +15,15 @@
 #define FOR_ALL		UINT_MAX	/* instead of one recipient's number */
 
 struct target {
-	const char	*name;		/* of what is written to, for the log */
+	const char	*name;		/* of what is written, for the log */
 	const char	*file;		/* what the last one is kept as */
 	bool	slow;		/* not to be begun when the session must end */
 	/* A descriptor for a message, or -1. */
 	int	(*create)(const struct settings *);
 	/*
-	 * Deliver what was written to it, size octets: for the recipient with
-	 * this number or FOR_ALL.  0 and perhaps another verdict than the
-	 * acceptance that is there already, or -1.
+	 * Deliver what was written to it, size octets, for the recipient with
+	 * this number or FOR_ALL.  0, perhaps with another verdict in place of
+	 * the acceptance, or -1.
 	 */
 	int	(*commit)(struct connection *, int fd, uint64_t size,
 		    unsigned recipient, struct session_verdict *);
@@ -38,16 +38,16 @@ extern const struct target program_target;	/* program.c: exec */
 
 /* What to say when our side failed with this errno. */
 struct session_verdict deliver_failed(int error);
-/* Line ends of the file are CRLF. */
+/* Does the file have CRLF line ends? */
 bool	deliver_crlf(const struct connection *);
 /*
- * Octets of the message as the client sent it, from this one on; fewer than
+ * Read the message as the client sent it, from this octet on; fewer octets than
  * asked for at its end.  -1: errno, logged.
  */
 ssize_t	deliver_read(void *, size_t, uint64_t offset);
 /*
- * Another header, in lines that end with LF, in place of what comes before this
- * octet; our own lines above it are made anew.
+ * Put another header, in lines that end with LF, in place of what comes before
+ * this octet; our own lines above it are made anew.
  */
 struct session_verdict deliver_edit(struct connection *, const char *,
 	    size_t, uint64_t offset);
@@ -73,7 +73,7 @@ void	arguments_free(struct arguments *);
 bool	arguments_allowed(const struct connection *, char *const *argv,
 	    size_t argc, char *const *env);
 
-/* exec.c: by the process outside, a program that takes the message. */
+/* exec.c: a program that takes the message, run by the process outside. */
 
 int	exec_create(void);	/* a file without a name; -1: logged */
 /* What came of it, and the first line it printed. */

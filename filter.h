@@ -4,8 +4,8 @@
  * their order at each step; the first that refuses ends the step.
  *
  * A filter sees what the engine accepted.  It may refuse with a reply of its
- * own, put lines on top of the message (tx.lines), or have it thrown
- * away (c->tx.discard).
+ * own, put lines on top of the message (tx.lines), or have it thrown away
+ * (tx.discard).
  */
 #ifndef FILTER_H
 #define FILTER_H
@@ -15,8 +15,8 @@
 struct filter {
 	const char	*name;
 	/*
-	 * A refused recipient is one too many, which is no error and may be
-	 * followed by any number: only the first is logged.
+	 * A recipient that it refuses is one too many, which is not an error
+	 * and may be followed by any number: only the first is logged.
 	 */
 	bool		 crowd;
 	/*
@@ -43,7 +43,7 @@ struct filter {
 void	filter_start(struct connection *);
 struct session_verdict filter_mail(struct connection *,
 	    const struct session_mail *);
-/* crowd: as of the filter that refused. */
+/* crowd: that of the filter that refused. */
 struct session_verdict filter_rcpt(struct connection *,
 	    const struct session_rcpt *, bool *crowd);
 struct session_verdict filter_data(struct connection *);
@@ -53,7 +53,7 @@ void	filter_reset(struct connection *);
 void	filter_stop(struct connection *);
 int	filter_check(const struct settings *);
 
-/* Of all lines that filters put above our Received (tx.lines), octets. */
+/* Octets of all lines that filters put above our Received (tx.lines). */
 #define FILTER_LINES_MAX	16384
 
 /* filter/recipients.c: the list of those who get mail here. */
@@ -68,7 +68,7 @@ extern const struct filter milter_filter;
 /* One answer of a policy server, without the blank line that ends it. */
 struct policy_answer {
 	struct session_verdict verdict;
-	const char	*fault;		/* not understood: why */
+	const char	*fault;		/* why it is not understood, or NULL */
 	const char	*prepend;	/* a header line, without its end */
 	const char	*note;		/* to be logged, or NULL */
 	bool		 discard;

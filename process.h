@@ -3,9 +3,9 @@
  * process.h - another program: started without a shell, watched with a
  * deadline, ended with its whole group.
  *
- * The child gets the descriptors that it is given and no other, in a session
- * and process group of its own, with / as its directory and no signal blocked
- * or ignored.
+ * The child has the descriptors that it is given and no others, a session and
+ * process group of its own, / as its directory, and no signal blocked or
+ * ignored.
  */
 #ifndef PROCESS_H
 #define PROCESS_H
@@ -28,7 +28,7 @@ struct process_line {
 };
 _Static_assert(PROCESS_LOG_LINE >= SESSION_TEXT_MAX, "a reply fits");
 
-/* What is waited for; the last two: who wants the result, and SIGTERM. */
+/* What is waited for; the last two: whoever wants the result, and SIGTERM. */
 enum {
 	PROCESS_OUT, PROCESS_ERR, PROCESS_PID, PROCESS_WATCH, PROCESS_STOP,
 	PROCESS_FDS
@@ -45,7 +45,7 @@ struct process {
 	struct process_line err;
 };
 
-/* In the place of a descriptor. */
+/* In place of a descriptor. */
 #define PROCESS_NULL	-1	/* /dev/null */
 #define PROCESS_PIPE	-2	/* its output is for us; for 1 and 2 only */
 
@@ -53,7 +53,7 @@ struct process {
 
 struct process_limits {
 	int64_t		 time;	/* ms for the whole run */
-	int64_t		 grace;	/* ms from SIGTERM for us on */
+	int64_t		 grace;	/* ms, once we have got SIGTERM */
 	int		 watch;	/* it is ended when this hangs up; -1: none */
 };
 

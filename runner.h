@@ -4,9 +4,9 @@
  * the session itself may not: make the file of a message for a program, run the
  * delivery program or the password checker, connect to a filter or start it.
  *
- * What it is asked for is compared with the settings.  The functions with a
- * result wait for it as long as the settings allow; a runner that does not
- * answer is given up, and with it all that is still to come: EPIPE.
+ * It compares each request with the settings.  The functions with a result wait
+ * for it as long as the settings allow; a runner that does not answer is given
+ * up, and all later requests fail with EPIPE.
  */
 #ifndef RUNNER_H
 #define RUNNER_H
@@ -34,12 +34,12 @@ int	runner_create(void);
 /* Run the delivery program with in as its standard input: 0 or an errno. */
 int	runner_run(char *const *argv, char *const *env, int in,
 	    struct exec_result *);
-/* Is it this one's password?  auth-program is asked. */
+/* Ask auth-program whether this is the user's password. */
 enum auth_result runner_check_password(const struct connection *,
 	    const char *user, const char *password);
 /*
- * A stream to a server of the settings, or to a program of theirs, which is
- * started; one that runs already in its place is ended.  -1 with errno.
+ * A stream to one of the settings' servers, or to one of their programs, which
+ * is started, after ending an earlier run of it.  -1 with errno.
  */
 int	runner_connect(const struct server *, int64_t ms);
 

@@ -28,7 +28,7 @@ struct server {
  */
 int	server_connect(const struct server *, int watch, int64_t deadline);
 /*
- * -t: what is wrong with those of a setting, on standard error; count of it.
+ * -t: what is wrong with a setting's servers, on standard error; count of it.
  */
 int	server_check(const char *setting, const struct server *);
 

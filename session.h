@@ -3,11 +3,11 @@
  * session.h - the SMTP and LMTP engine: one session, without any I/O.
  *
  * Bytes from the client go in with session_input(), replies come out of
- * session_output(), and every decision is left to the embedding program, by
- * means of the hooks.  The engine has no descriptor, no
- * clock and no allocator: all its memory is in structs that the caller owns,
- * so that a process can run one session or ten thousand.  session(3) says when
- * each hook is called and what it may call.
+ * session_output(), and every decision is left to the embedding program,
+ * through the hooks.  The engine has no descriptor, no clock and no allocator:
+ * all its memory is in structs that the caller owns, so that a process can run
+ * one session or ten thousand.  session(3) says when each hook is called and
+ * what it may call.
  *
  *	session_init(&s, &buffers, &config, &hooks, arg);
  *	for (;;) {
@@ -74,10 +74,10 @@ extern "C" {
 const char *session_keyword(unsigned i, unsigned *extension);
 
 /*
- * The engine reads it whenever it needs one of its members, so that a program
- * may change them during a session, for instance the limits for a user who has
- * authenticated.  Members are only ever added at the end, and size says how
- * many there are: session_init() closes a session if they are too few.
+ * The engine reads a member whenever it needs it, so a program may change them
+ * during a session, for instance the limits for a user who has authenticated.
+ * Members are only ever added at the end, and size says how many there are:
+ * session_init() closes a session whose size is too small.
  */
 struct session_config {
 	size_t		 size;		/* sizeof(struct session_config) */
@@ -109,13 +109,13 @@ struct session_config {
  * up to SESSION_LINES_MAX lines with '\n' between them, each cleaned of all
  * that is not printable ASCII and cut at SESSION_TEXT_MAX.
  *
- * Each hook finds one that is undecided: what nobody decides is 451 4.3.0.
+ * A hook is given an undecided one: what nobody decides is 451 4.3.0.
  */
 enum session_answer_kind {
 	SESSION_UNDECIDED,
 	SESSION_ACCEPT,
 	SESSION_REFUSE,
-	SESSION_LATER,		/* session_answer() will tell */
+	SESSION_LATER,		/* session_answer() will decide */
 	SESSION_CHALLENGE	/* auth only: go on with 334 */
 };
 
@@ -156,7 +156,7 @@ struct session_rcpt {
 
 /*
  * One step of a SASL exchange.  The engine does the framing of RFC 4954, the
- * base64 and the cancelling; what the octets mean is the hook's.
+ * base64 and the cancelling; what the octets mean is left to the hook.
  */
 struct session_sasl {
 	const char	*mechanism;	/* in upper case, from mechanisms() */
@@ -168,11 +168,11 @@ struct session_sasl {
 	size_t		 challenge_size;
 	size_t		 challenge_len;
 	/*
-	 * With a challenge: to cancel now is a failed attempt.  With a refusal:
-	 * so is this, whatever its code.
+	 * With a challenge: cancelling now is a failed attempt.  With a
+	 * refusal: it is one, whatever its code.
 	 */
 	bool		 disclosed;
-	/* With a refusal: this is none of max_auth_failures. */
+	/* With a refusal: it does not count towards max_auth_failures. */
 	bool		 uncounted;
 };
 
@@ -189,8 +189,8 @@ enum session_event {
 
 /*
  * The hooks.  arg is the one that session_init() was given.  A hook that is
- * NULL accepts and is not told, but for end: a message that nobody takes is
- * 451.  Those with a verdict may answer SESSION_LATER.
+ * NULL accepts, except for end: a message that nobody takes is 451.  Those with
+ * a verdict may answer SESSION_LATER.
  *
  * A hook may call the functions below that take a const struct session,
  * session_sent(), session_shutdown() and session_hangup(), which take effect
@@ -202,22 +202,22 @@ enum session_event {
  *	helo	a HELO, EHLO or LHLO with a valid name
  *	mail	a new transaction
  *	rcpt	one more recipient
- *	parameter	one of MAIL or of RCPT (recipient) that is not the
- *		engine's; comes before mail or rcpt.  value NULL: it has none.
+ *	parameter	one of MAIL or of RCPT (recipient) that the engine does
+ *		not know; called before mail or rcpt.  value NULL: it has none.
  *		Without this hook they are 555.  Can't be answered later
  *	data	DATA or the first BDAT: the last moment to refuse before the
  *		message itself
  *	body	a piece of the message, un-dotted, lines ending as config.lf
- *		says; a slice of session_input()'s buffer.  Of a message that
- *		is going to be refused there may be no more calls; false: there
- *		are none, and it is 451
+ *		says; a slice of session_input()'s buffer.  There may be no
+ *		more calls for a message that is going to be refused; false:
+ *		there are none, and it is 451
  *	end	the whole message, size octets on the wire (CRLF, un-dotted):
  *		250 means that it is safe.  In LMTP called once for each
  *		accepted recipient, counted from 0; in SMTP once, with 0
  *	reset	the transaction is over, however it ended; called once for each
  *		whose mail was accepted
  *	verify	VRFY or EXPN (expand): an acceptance's text is the answer
- *	unknown	a command that is not the engine's; see session_restart()
+ *	unknown	a command that the engine does not know; see session_restart()
  *	starttls	454 instead of 220 if this refuses
  *	mechanisms	the SASL mechanisms that may be used now, separated by
  *		blanks; NULL or "": none.  Must last until the next call
@@ -314,7 +314,7 @@ struct session_transaction {
 	unsigned	 recipients;	/* accepted */
 	unsigned	 refused;	/* refused and deferred */
 	unsigned	 crowd;		/* more than there may be */
-	unsigned	 reported;	/* of them, answered at LMTP's end */
+	unsigned	 reported;	/* recipients answered at LMTP's end */
 	unsigned	 hops;
 	uint64_t	 size;		/* octets on the wire, un-dotted */
 	int		 refusal;	/* reply: why the engine refuses it */
@@ -360,8 +360,8 @@ struct session {
 	bool		 authenticated;
 	bool		 more;		/* input follows the line at hand */
 	bool		 eating;	/* a bad line, already answered */
-	unsigned char	 cr;		/* so many CRs end the line so far */
-	unsigned char	 proxy;		/* so much of a PROXY v2 signature */
+	unsigned char	 cr;		/* CRs at the end of the line so far */
+	unsigned char	 proxy;		/* octets of a PROXY v2 signature */
 	bool		 auth_said;	/* what isn't a command may be secret */
 	const char	*said;		/* the line's beginning, or NULL */
 	const char	*detail;	/* of ours: completes the reply */
@@ -369,7 +369,7 @@ struct session {
 	bool		 input_secret;	/* and so may the last input */
 	bool		 in_hook;
 	bool		 in_reply;	/* its last line is yet to come */
-	bool		 restart;	/* an unknown command asks so */
+	bool		 restart;	/* an unknown command asks for it */
 	enum session_closing closing;
 	struct session_verdict *early;	/* for an answer before SESSION_LATER */
 	struct session_sasl *exchange;	/* the same, with a challenge */
@@ -391,7 +391,7 @@ struct session_buffers {
 	char		 line[SESSION_AUTH_MAX + 1];
 };
 
-/* Of the library that is linked: SESSION_VERSION, sizeof(struct session). */
+/* SESSION_VERSION and sizeof(struct session) of the library that is linked. */
 unsigned session_version(void);
 size_t	session_size(void);
 
@@ -406,8 +406,8 @@ void	session_init(struct session *, struct session_buffers *,
 
 /*
  * STARTTLS in another process: the counters that outlive it; and a session that
- * begins where EHLO (or LHLO) and STARTTLS were said, without a banner.  The
- * starttls hook is asked, and 220 or its refusal is in the output.
+ * begins as if EHLO (or LHLO) and STARTTLS had just been said, without a
+ * banner.  The starttls hook is asked, and 220 or its refusal is in the output.
  */
 struct session_counters {
 	unsigned	 messages, errors, junk, auth_failures;
@@ -419,9 +419,9 @@ void	session_resume(struct session *, struct session_buffers *,
 	    void *arg, const char *helo, const struct session_counters *);
 
 /*
- * Sessions that have nothing in their buffers need none: session_idle() says
- * so, and then other buffers may be lent to it before the next call that is not
- * const, or NULL until then.  What is not idle keeps the buffers it has.
+ * A session that has nothing in its buffers needs none: session_idle() says so,
+ * and then other buffers may be lent to it before the next call that is not
+ * const, and NULL until then.  A session that is not idle keeps those it has.
  */
 bool	session_idle(const struct session *);
 void	session_lend(struct session *, struct session_buffers *);
@@ -434,9 +434,8 @@ void	session_lend(struct session *, struct session_buffers *);
  */
 size_t	session_input(struct session *, const char *, size_t len);
 /*
- * The same, but the octets may be changed: what of a message is dropped, CRs
- * and stuffed dots, is dropped in place, and body gets the rest in one piece
- * instead of one a line.
+ * The same, but the octets may be changed: CRs and stuffed dots are dropped in
+ * place, and body gets the rest in one piece instead of one a line.
  */
 size_t	session_rewrite(struct session *, char *, size_t len);
 
@@ -469,7 +468,7 @@ void	session_refuse(struct session_verdict *, int code, const char *status,
 
 /*
  * TLS is up (RFC 3207 section 4.2): all that was said in clear is forgotten.
- * For a session that wants SESSION_TLS or did not have any input yet.
+ * For a session that wants SESSION_TLS or has had no input yet.
  */
 void	session_tls(struct session *);
 
@@ -481,8 +480,8 @@ void	session_tls(struct session *);
 void	session_restart(struct session *);
 
 /*
- * The program ends the session: "421 hostname text" goes out, after it the
- * engine takes nothing more.  status such as "4.4.2"; both may be NULL.
+ * The program ends the session: "421 hostname text" goes out, and the engine
+ * takes nothing after it.  status such as "4.4.2"; both may be NULL.
  */
 void	session_shutdown(struct session *, const char *status,
 	    const char *text);
@@ -502,7 +501,7 @@ enum session_phase {
 
 enum session_phase session_phase(const struct session *);
 
-/* size is the caller's; false, and nothing is set, if it is too small. */
+/* The caller sets size; false, and nothing is filled in, if it is too small. */
 struct session_info {
 	size_t		 size;		/* sizeof(struct session_info) */
 	bool		 tls;
@@ -517,13 +516,13 @@ struct session_info {
 bool	session_info(const struct session *, struct session_info *);
 
 /*
- * Of the client's last accepted greeting; "" before.  Letters, digits and
- * ".-_:[]" as they came, all else as question marks.
+ * The name in the client's last accepted greeting, or "".  Letters, digits and
+ * ".-_:[]" are as they came, all else is question marks.
  */
 const char *session_helo(const struct session *);
 /*
- * In the middle of a message that has LFs without CR.  A client that falls
- * silent here may be waiting for an answer to LF . LF, which ends nothing.
+ * True in the middle of a message that has LFs without CR.  A client that falls
+ * silent then may be waiting for an answer to LF . LF, which ends nothing.
  */
 bool	session_stray(const struct session *);
 /*

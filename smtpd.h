@@ -33,7 +33,7 @@ enum auth_mode { AUTH_AUTO, AUTH_OFF, AUTH_OFFER, AUTH_REQUIRE };
 enum envelope_mode { ENVELOPE_AUTO, ENVELOPE_YES, ENVELOPE_NO };
 enum log_target { LOGTO_AUTO, LOGTO_STDERR, LOGTO_SYSLOG, LOGTO_OFF };
 
-/* Of servers: which setting names them. */
+/* The setting that names a server: the first index of settings.servers. */
 enum { POLICY, POLICY_END, MILTER, SERVER_LISTS };
 
 #define TLS_CERTS_MAX	8
@@ -97,8 +97,8 @@ struct settings {
 /* The defaults, without a look at the machine. */
 void	settings_init(struct settings *);
 /*
- * The next settings_init() leaves what is in use alone; called once more, it
- * is that which is in use again.  Two are kept at most.
+ * Make the next settings_init() leave the settings in use alone; called once
+ * more, it returns to those.  Two are kept at most.
  */
 void	settings_aside(void);
 /*
@@ -117,7 +117,7 @@ struct named_file {
 	enum reader	 reader;
 	size_t		 setting, nth;	/* where the search goes on */
 };
-/* One after the other, into what is { 0 } at first; false: no more. */
+/* One after the other, into a struct that is { 0 } at first; false: no more. */
 bool	settings_next_file(const struct settings *, struct named_file *);
 
 /* -T: every setting in effect, as a settings file, on standard output. */
@@ -130,7 +130,7 @@ int	check_all(const struct settings *);
 
 /* inspect.c: for -t, with the setting's name in what it says. */
 
-/* A program and its words; how much is wrong. */
+/* A program and its words; the number of faults. */
 int	inspect_program(const char *setting, char *const *words);
 /* A file with secrets: 1 if everybody may read it, or 0. */
 int	inspect_secret(const char *setting, const char *path);
@@ -143,7 +143,7 @@ struct tls_info {
 	unsigned	 bits;		/* of its key, 256 */
 	const char	*group;		/* of the key exchange, "X25519" */
 	const char	*sni;		/* the name that the client asked for */
-	const char	*offered;	/* highest version of the client's */
+	const char	*offered;	/* the client's highest version */
 	const char	*client;	/* verified certificate's subject */
 	const char	*name;		/* the subject's common name, or "" */
 	const char	*issuer;	/* the issuer's, or "" */
@@ -164,7 +164,7 @@ struct transaction {
 	char		 dsn_envid[101];
 	struct strings	 dsn;		/* of each: "NOTIFY ORCPT", with dsn */
 	char		 sender_auth[SESSION_LINE_MAX];	/* AUTH=, or "" */
-	struct strings	 lines;		/* header lines of filters' */
+	struct strings	 lines;		/* header lines from filters */
 	bool		 discard;	/* a filter wants it thrown away */
 	bool		 judged;	/* filters have seen it to its end: */
 	struct session_verdict judgement;
@@ -193,16 +193,16 @@ struct connection {
 	bool		 wipe;		/* what was read has a secret in it */
 	bool		 forked;	/* by our own listener, */
 	bool		 hurry;		/* which has few places left */
-	bool		 no_tls;	/* and not what it takes */
+	bool		 no_tls;	/* or lacks what TLS needs */
 	struct transaction tx;
 	struct session	 session;	/* last: most of it stays untouched */
 };
 
 /*
  * conn.c: the client's descriptors, in clear or inside TLS, with deadlines.
- * Both wait at most settings.timeout, and not past the session's end.  They
- * return -1 with errno ETIMEDOUT (idle), ETIME (session), EINTR (SIGTERM) or
- * the system's; conn_read() returns 0 at the end of input.
+ * Reading and writing wait at most settings.timeout, and not past the session's
+ * end.  They return -1 with errno ETIMEDOUT (idle), ETIME (session), EINTR
+ * (SIGTERM) or the system's; conn_read() returns 0 at the end of input.
  */
 ssize_t	conn_read(void *, size_t);
 int	conn_write(const void *, size_t);	/* all of it, or -1 */
@@ -219,7 +219,7 @@ bool	conn_stopped(void);		/* SIGTERM came */
 int	conn_signals(void);		/* readable once it did; or -1 */
 int64_t	conn_now(void);			/* ms, of a clock that is never set */
 /*
- * Wait for another descriptor than the client's, or with -1 just wait: 0 if it
+ * Wait for a descriptor other than the client's, or with -1 just wait: 0 if it
  * is ready, or -1 with errno ETIMEDOUT at the deadline, EINTR at SIGTERM.
  */
 int	conn_await(int fd, short events, int64_t deadline);
@@ -239,18 +239,18 @@ int	listen_on(const char *where);
 /* Is there anything to listen on?  Changes nothing. */
 bool	listen_wanted(void);
 /*
- * Never returns but in a process of its own for each connection, which is the
- * standard input and output, with the client's address.  load: read the
- * settings anew, as at the start.
+ * Returns only in the process forked for a connection, which is standard input
+ * and output there, and has the client's address.  load: reads the settings
+ * anew, as at the start.
  */
 void	listen_run(struct connection *, int (*load)(struct settings *, char *,
 	    size_t));
-/* The settings are bad: the status to end with; or try it again. */
+/* The settings are bad: returns the exit status, or tries again by exec(2). */
 int	listen_misconfigured(const char *reason);
 
 /* listen/keys.c: the listener's helper, and how its sessions reach it. */
 
-/* Is this process to be one?  Then run it; bad: why the settings are. */
+/* Is this process to be that?  Then run it; bad: a fault of the settings. */
 bool	keys_wanted(void);
 int	keys_run(const struct settings *, const char *bad);
 /* In a session: is there one now? */
@@ -262,7 +262,7 @@ void	peer_find(struct connection *);
 struct sockaddr;
 void	peer_set(struct connection *, const struct sockaddr *);
 /*
- * As text, an IPv4 address in an IPv6 one as an IPv4 address.  False: it is
+ * As text, an IPv4 address mapped into IPv6 as an IPv4 address.  False: it is
  * neither.
  */
 bool	peer_text(const struct sockaddr *, char *addr, size_t, char *port,
@@ -293,8 +293,8 @@ int	handover_taken(struct connection *, struct session_counters *,
 	    char *helo, size_t, int64_t *end);
 
 /*
- * kept.c: a descriptor that smtpd-tls is to have from smtpd, by a name in the
- * environment; and there, that descriptor, or -1.
+ * kept.c: smtpd hands a descriptor on to smtpd-tls, under a name in the
+ * environment; smtpd-tls gets it by that name, or -1.
  */
 int	kept_set(const char *name, int fd);
 int	kept_get(const char *name);
@@ -308,8 +308,8 @@ void	log_open(enum log_target, bool debug, const char *id);
  */
 void	log_event(const char *event, ...) __attribute__((sentinel));
 /*
- * The same for what is about a reply: the client need not wait for the log, so
- * such a line is written by log_release().  Not sent: it says told=no.
+ * The same for a line about a reply: the client need not wait for the log, so
+ * log_release() writes it.  If the reply was not sent, it says told=no.
  */
 void	log_later(const char *event, ...) __attribute__((sentinel));
 void	log_release(bool sent);
@@ -318,7 +318,7 @@ void	log_release(bool sent);
  * text (with an error of 0, without it).
  */
 void	log_error(int error, const char *what, const char *object);
-/* A session is over, or goes on elsewhere: how many lines were too many. */
+/* A session is over, or goes on elsewhere: log how many lines were left out. */
 void	log_finish(void);
 /* The dialogue, when log-level says so. */
 void	log_dialogue(char direction, const char *line, size_t len);
@@ -341,8 +341,8 @@ bool	deliver_slow(void);
 const char *deliver_file(void);
 void	deliver_reset(void);		/* drop what was not delivered */
 /*
- * spool.c: make what is missing of a spool and see to it that it lasts, if that
- * was not done before.  What fails is logged, and fails again at a message.
+ * spool.c: make what is missing of a spool, durably, if that was not done
+ * before.  What fails is logged, and fails again at a message.
  */
 void	spool_make(const char *path);
 /* -t: what is wrong with spool and exec, on standard error; count of it. */
@@ -433,7 +433,7 @@ extern const struct auth_module *const auth_module;
  * smtpd-tls, and smtpd has given up its files already.
  */
 void	sandbox_enter(struct connection *, bool again);
-/* After the handshake: no file is of use any more, but those of the spool. */
+/* After the handshake: no files are needed any more but the spool's. */
 void	sandbox_narrow(struct connection *);
 /* -t: says on standard error what this kernel lacks; 0: it works without. */
 int	sandbox_check(const struct settings *);
@@ -443,7 +443,7 @@ int	sandbox_check(const struct settings *);
 /*
  * Reads the header and nothing behind it, sets addr and port.  0, or -1 with
  * the reason logged; or -1 and nothing logged if the peer was gone before the
- * first octet, as a health check is.
+ * first octet, as after a health check.
  */
 int	proxy_read(struct connection *);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * strlist.h - a list of strings, in the order in which they were added, each
- * behind the other in one piece of memory.
+ * strlist.h - a list of strings, in the order in which they were added, one
+ * after the other in one piece of memory.
  */
 #ifndef STRLIST_H
 #define STRLIST_H
@@ -23,7 +23,7 @@ void	strings_pop(struct strings *);		/* drop the one added last */
 void	strings_free(struct strings *);		/* it is empty after that */
 /* The string of this number or NULL; cheap if they are asked for in order. */
 const char *strings_at(struct strings *, unsigned number);
-/* The one behind another, or from NULL the first; NULL: there are no more. */
+/* The one after another, or after NULL the first; NULL: there are no more. */
 const char *strings_next(const struct strings *, const char *);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * tls.h - what the files of TLS share.
  *
- * All of them are in smtpd-tls only.  What fails puts the reason into err, as
- * "setting: file: reason".
+ * All of them are in smtpd-tls only.  A function that fails puts the reason
+ * into err, as "setting: file: reason".
  */
 #ifndef TLS_H
 #define TLS_H
@@ -22,7 +22,7 @@
 
 #define TLS_REASON_MAX	4096	/* with the name of a file in it */
 #define TLS_CHAIN_MAX	16	/* certificates of one file that are used */
-#define TICKET_KEY_SIZE	64	/* GnuTLS derives its keys of a time from it */
+#define TICKET_KEY_SIZE	64	/* GnuTLS derives time-limited keys from it */
 
 /*
  * Two ways to serve.  A process for one connection calls open(), which loads
@@ -35,7 +35,7 @@
  *			process
  *
  * so that private keys are in the keys process alone.  Both loads may be done
- * again when files have changed: what is not good leaves everything as it was.
+ * again when files have changed; if one fails, everything stays as it was.
  * A resumed session signs nothing.
  */
 
@@ -72,7 +72,7 @@ int	fingerprints_check(const char *path, const char *text);
 
 struct certificates {		/* what the files have in them */
 	gnutls_certificate_credentials_t credentials;
-	time_t		 crl_until;	/* tls-client-crl is good; 0: ever */
+	time_t		 crl_until;	/* tls-client-crl is good; 0: always */
 	char		*prints;	/* tls-client-fingerprints, as it is */
 	bool		 any_purpose;	/* for servers will do as well */
 	bool		 tickets;
@@ -93,8 +93,8 @@ struct tls_client {
 	char	name[256];	/* its one common name, or empty */
 	char	issuer[256];	/* and the issuer's */
 	/*
-	 * Of any certificate: who it is from need not be known, since the
-	 * client has shown that it has the key.  Empty: there is none.
+	 * Of any certificate: its issuer need not be known, since the client
+	 * has shown that it has the key.  Empty: there is none.
 	 */
 	char	print[TLS_PRINT_SIZE], key_print[TLS_PRINT_SIZE];
 };

@@ -15,7 +15,7 @@ void	transaction_data(void *, struct session_verdict *);
 bool	transaction_body(void *, const char *, size_t);
 void	transaction_end(void *, uint64_t size, unsigned recipient,
 	    struct session_verdict *);
-/* Where that was SESSION_LATER: once the replies before it are sent. */
+/* If that was SESSION_LATER: call once the replies before it are sent. */
 void	transaction_answer(struct connection *, struct session_verdict *);
 void	transaction_reset(void *);
 /* The engine refused something by itself: its line in the log. */

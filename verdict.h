@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * verdict.h - what a hook answers, in a word.
+ * verdict.h - a hook's answer in one expression.
  */
 #ifndef VERDICT_H
 #define VERDICT_H

@@ -17,14 +17,14 @@ struct output {
 /* The envelope, with count recipients from this one on. */
 void	trace_envelope(struct output *, struct connection *, unsigned first,
 	    unsigned count);
-/* Lines of filters, and Received: with "for" unless recipient is NULL. */
+/* Lines from filters, and Received: with "for" unless recipient is NULL. */
 void	trace_received(struct output *, struct connection *,
 	    const char *recipient);
 
-#define TRACE_FIRST	256	/* octets that tell it for sure */
+#define TRACE_FIRST	256	/* octets that always suffice to tell */
 enum trace_first {
-	TRACE_MORE,		/* not to be told from so few octets */
-	TRACE_HEADER,		/* a field, or the empty line after none */
+	TRACE_MORE,		/* can't tell from so few octets */
+	TRACE_HEADER,		/* a field, or the empty line of no header */
 	TRACE_TEXT		/* needs an empty line before it */
 };
 /* What a message that begins like this begins with. */

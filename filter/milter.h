@@ -45,7 +45,7 @@ enum milter_answer {
 /* What we let a filter do: add and change header fields, quarantine. */
 #define MILTER_ACTIONS		0x31
 
-/* What a filter may ask for, of its steps and our manners. */
+/* What a filter may ask for: steps to skip, and how we are to behave. */
 #define MILTER_NO_CONNECT	(1u << 0)
 #define MILTER_NO_HELO		(1u << 1)
 #define MILTER_NO_MAIL		(1u << 2)
@@ -65,8 +65,8 @@ enum milter_answer {
 #define MILTER_MUTE_BODY	(1u << 19)
 #define MILTER_LEAD_SPACE	(1u << 20)	/* values with their blank */
 /*
- * All 21 but one, that refused recipients are told as well: what refuses here
- * does so before a filter is asked.
+ * All 21 but one, that refused recipients be told as well: here they are
+ * refused before a filter is asked.
  */
 #define MILTER_STEPS		0x1ff7ffu
 
@@ -79,7 +79,7 @@ enum milter_answer {
 
 /* milter_packet.c: no I/O. */
 
-/* Packets to be sent, in a buffer of the caller's. */
+/* Packets to be sent, in the caller's buffer. */
 struct milter_output {
 	unsigned char	*buf;
 	size_t		 size, len;
@@ -91,7 +91,7 @@ void	milter_begin(struct milter_output *, enum milter_command);
 void	milter_put(struct milter_output *, const void *, size_t);
 void	milter_put_string(struct milter_output *, const char *);
 void	milter_put_number(struct milter_output *, uint32_t);
-/* False: it is longer than MILTER_DATA_MAX or the buffer, and taken back. */
+/* False: it is longer than MILTER_DATA_MAX or the buffer, and is taken back. */
 bool	milter_finish(struct milter_output *);
 
 /* What a filter said; the strings are in its packet. */
@@ -121,14 +121,14 @@ const char *milter_agree(const unsigned char *, size_t len,
 	    struct milter_terms *);
 
 /*
- * What a reply means for the client.  False: it isn't a refusal, or the text of
- * a MILTER_CODE is malformed.
+ * What a reply means for the client.  False: it is not a refusal, or the text
+ * of a MILTER_CODE is malformed.
  */
 bool	milter_refuse(const struct milter_reply *, struct session_verdict *);
 
 /*
  * milter_header.c: a message's header, and what filters make of it.  A change
- * costs the text of the new field; what was before is there until the next
+ * costs the text of the new field; the old state is kept until the next
  * milter_header_keep().
  */
 #define MILTER_HEADER_MAX	(1u << 20)	/* octets, of the message's */
@@ -182,7 +182,7 @@ void	milter_header_free(struct milter_header *);
 
 /* What a filter has made of the message at hand. */
 enum milter_state {
-	MILTER_IDLE,		/* it knows of none */
+	MILTER_IDLE,		/* it has not been told of one */
 	MILTER_ASKED,		/* it was told of its MAIL, and is to judge */
 	MILTER_DONE,		/* it has said the last word about it */
 	MILTER_FAILED		/* and is not asked again */
@@ -197,7 +197,7 @@ struct milter {
 	struct milter_terms terms;
 	enum milter_state state;
 	enum milter_client client;
-	bool		 told;		/* of a MAIL, without an end */
+	bool		 told;		/* of a MAIL, but not of its end */
 	bool		 may_skip;	/* the body's rest, if it says so */
 	bool		 skip;
 	unsigned	 timeout;	/* seconds: no wait is longer */
@@ -207,23 +207,23 @@ struct milter {
 
 /*
  * milter_link.c: packets over a connection.  All return 0, or -1 with fault or
- * errno set.  One filter is spoken with at a time, so that they share buffers.
+ * errno set.  We talk to one filter at a time, so all share the buffers.
  */
 struct milter_output *milter_output(void);
 int	milter_link_open(struct milter *);
 /* quit: say so. */
 void	milter_link_close(struct milter *, bool quit);
-/* Nothing unread, nothing hung up: it can be asked. */
+/* Nothing is unread, and it has not hung up: it can be asked. */
 bool	milter_link_idle(struct milter *);
-/* What is in the output, whole packets. */
+/* Send what is in the output, whole packets. */
 int	milter_link_send(struct milter *, unsigned seconds);
 /*
- * The next reply, which may be kept waiting by others that say that it is
- * coming.  Its strings last until the next call.
+ * The next reply, which may be delayed by others that say that it is coming.
+ * Its strings last until the next call.
  */
 int	milter_link_receive(struct milter *, unsigned seconds,
 	    struct milter_reply *);
-/* Everything that was received was taken: else it said what nobody asked. */
+/* All that was received was taken; else it said something unasked. */
 int	milter_link_done(struct milter *);
 
 /* milter_step.c: one command to one filter. */
@@ -232,20 +232,20 @@ enum milter_step {
 	STEP_CONNECT, STEP_HELO, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_EOH
 };
 /*
- * Tell it, and what it says.  argument: of RCPT the path, of MAIL a struct
- * session_mail.
+ * Tell it, and return what it says.  argument: for RCPT the path, for MAIL a
+ * struct session_mail.
  */
 struct session_verdict milter_step(struct connection *, struct milter *,
 	    enum milter_step, const void *argument);
 /* The same with a command that is in the output already. */
 struct session_verdict milter_ask(struct connection *, struct milter *,
 	    unsigned seconds, bool mute);
-/* What a reply means that edits nothing; m->state and m->client follow. */
+/* What a reply that edits nothing means; sets m->state and m->client. */
 struct session_verdict milter_judge(struct connection *, struct milter *,
 	    const struct milter_reply *);
 /*
- * It failed, by m->fault or errno: log it, hang up, and what that is for the
- * client, now and until the message is over.
+ * It failed, by m->fault or errno: log it and hang up; returns what that means
+ * for the client, now and until the message is over.
  */
 struct session_verdict milter_failed(struct connection *, struct milter *);
 struct session_verdict milter_trouble(const struct connection *);

@@ -37,7 +37,7 @@ struct sockets {
 
 /* Is it a listening socket? */
 bool	sockets_listening(int fd);
-/* Take a descriptor over, to where no child expects another. 0 or -1. */
+/* Take a descriptor over, above those that a child expects.  0 or -1. */
 int	sockets_take(struct sockets *, int fd, bool bound);
 /*
  * What -l says: "address:port" or "unix:path".  0, or -1 with the reason in
@@ -61,13 +61,13 @@ struct source {
 
 /*
  * A place is a descriptor: a session holds one end, the listener the other,
- * which ends when nobody holds the first one any more.  So counting needs no
+ * which hangs up when nobody holds the first any more.  So counting needs no
  * pids, and a runner or a program that outlives its session is counted.
  */
 struct place {
 	int		 fd;		/* our end; -1: nobody has the other */
 	pid_t		 pid;		/* of the session; 0: it was reaped */
-	unsigned	 keys;		/* whom it may ask; 0: it has asked */
+	unsigned	 keys;		/* which it may ask; 0: it has asked */
 	struct source	 source;
 };
 
@@ -95,9 +95,9 @@ void	places_ended(unsigned);
 void	places_reaped(struct place *);
 unsigned places_used(void);
 unsigned places_sources(void);
-/* That of a session, or NULL. */
+/* The place of a session, or NULL. */
 struct place *places_of(pid_t);
-/* To all sessions that were not reaped yet. */
+/* Signal all sessions that have not been reaped yet. */
 void	places_signal(int);
 /* The source's prefix is turned away until then. */
 void	places_turn_away(const struct source *, int64_t until);
@@ -108,13 +108,13 @@ void	places_each_away(void (*)(const struct source *, int64_t, void *),
 
 /* turn_down.c */
 
-#define MINUTE	60000		/* ms: of what is not repeated in the log */
+#define MINUTE	60000		/* ms, in which the log repeats nothing */
 
-/* One word, if it goes without waiting; none inside TLS.  Closes it. */
+/* One reply, if it goes without waiting; none inside TLS.  Closes it. */
 void	turn_down(const struct settings *, int fd, enum places_answer,
 	    const struct source *);
 
-/* state.c: what goes along when the listener becomes its own successor. */
+/* state.c: what is passed on when the listener re-executes itself. */
 
 struct state {
 	enum log_target	 log;		/* as it was resolved */
@@ -124,7 +124,7 @@ struct state {
 bool	state_left(void);		/* is there any for us? */
 /* Into a descriptor that an exec keeps, named in the environment; or -1. */
 int	state_leave(const struct state *);
-/* It failed: undo that. */
+/* The exec failed: undo that. */
 void	state_drop(const struct state *, int fd);
 /* What an earlier self left: 1, 0 if nothing, -1 if not all was understood. */
 int	state_take(struct state *);
@@ -137,12 +137,12 @@ int	state_take(struct state *);
 bool	keys_needed(const struct settings *);
 /*
  * Start one: a descriptor to it as soon as it has read the keys, or -1 with the
- * reason in err.  It is what sessions are given channels to once it is used.
+ * reason in err.  After keys_use(), sessions are given channels to it.
  */
 int	keys_start(char *err, size_t);
 void	keys_use(int fd);		/* -1: none */
 int	keys_fd(void);			/* readable: it has ended */
-/* A session begins: whom it may ask, once, until it leaves; or 0. */
+/* A session begins: which process it may ask, once, until it leaves; or 0. */
 unsigned keys_join(void);
 void	keys_leave(unsigned);
 /* It asked over its place: it gets a channel, or learns that there is none. */
@@ -151,7 +151,7 @@ void	keys_give(int place, unsigned);
 ssize_t	keys_signature(const struct tls_sign *, unsigned char *, size_t);
 int	passwords_ask(const struct auth_question *, struct auth_answer *);
 
-/* fresh.c: have the files changed that were read? */
+/* fresh.c: have the files that were read changed? */
 
 enum fresh { FRESH_SAME, FRESH_FILES, FRESH_PROGRAM };
 

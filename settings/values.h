@@ -44,11 +44,11 @@ struct setting {
  * process does.  0, or -1 if it can't be one, or is one too many.
  */
 int	value_set(const struct setting *, struct settings *, char *);
-/* No value: what a list needs that begins anew. */
+/* Drop its values: a list begins anew. */
 void	value_clear(const struct setting *, struct settings *);
 /* May a file give it on several lines? */
 bool	value_is_list(const struct setting *);
-/* One "name = value" line on standard output, of a list each. */
+/* "name = value" on standard output, for a list a line for each. */
 void	value_dump(const struct setting *, const struct settings *);
 /* "want ...", for the message about a bad value. */
 void	value_describe(const struct setting *, char *to, size_t);
@@ -60,8 +60,8 @@ const char *value_file(const struct setting *, const struct settings *,
 bool	value_is_domain(const char *);
 
 /*
- * Octets that last as long as the process; NULL: the store is full.  In place:
- * the next ones that will be taken, and how many there are.
+ * Octets that last as long as the process; NULL: the store is full.
+ * store_next(): those that will be taken next, and how many are left.
  */
 void	*store_take(size_t);
 char	*store_next(size_t *left);

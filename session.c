@@ -114,7 +114,7 @@ engine_refused(struct session *s, enum session_refused what, const char *path,
 		engine_tell(s, refused, &r);
 }
 
-/* All that a transaction is goes in one assignment, wherever it ends. */
+/* A transaction is forgotten by one assignment, wherever it ends. */
 void
 engine_end_transaction(struct session *s)
 {
@@ -131,7 +131,7 @@ end_exchange(struct session *s)
 	*s->mechanism = '\0';
 }
 
-/* An optimizer may drop a memset of what is not read again. */
+/* An optimizer may drop a memset(3) of what is not read again. */
 static void
 wipe(char *p, size_t n)
 {
@@ -154,7 +154,7 @@ engine_close(struct session *s)
 	s->line_len = 0;
 }
 
-/* What a hook asked for is done when the call that it came in is over. */
+/* What a hook asked for is done when the call that led to it is over. */
 static void
 settle(struct session *s)
 {
@@ -256,7 +256,7 @@ engine_limit(unsigned limit)
 	return limit > 0 && limit <= 999999;
 }
 
-/* Extensions that are nothing without others, or with nothing to say. */
+/* Some extensions are nothing without others, or with nothing to announce. */
 static bool
 is_complete(const struct session *s, unsigned extension)
 {
@@ -274,13 +274,13 @@ is_complete(const struct session *s, unsigned extension)
 	return true;
 }
 
-/* What cameras and printers use though they said HELO, perhaps after EHLO. */
+/* Cameras and printers use these after HELO, perhaps after an EHLO before. */
 #define AFTER_HELO	(SESSION_EXT_STARTTLS | SESSION_EXT_AUTH | \
     SESSION_EXT_SIZE | SESSION_EXT_8BITMIME)
 
 /*
- * What EHLO announces, what HELP lists and what is accepted: one question (and
- * nothing is announced, so to the letter nothing accepted, after HELO).
+ * What EHLO announces, what HELP lists and what is accepted is one question.
+ * (After HELO nothing was announced, so if strict nothing is accepted.)
  */
 enum reply
 engine_refuses(struct session *s, unsigned extension)
@@ -388,7 +388,7 @@ is_auth(const struct session *s)
 	return i < s->line_len && address_is_blank(s->buffers->line[i]);
 }
 
-/* An AUTH line may hold an initial response and is longer by far. */
+/* An AUTH line may hold an initial response, and is far longer. */
 static size_t
 line_limit(const struct session *s)
 {
@@ -412,7 +412,7 @@ whole_line(struct session *s)
 		wipe(s->buffers->line, len);
 }
 
-/* Its beginning for the log, but nothing that may be part of a password. */
+/* The line's beginning is for the log, but nothing that may be a password. */
 static void
 report_line(struct session *s, enum reply why, char last)
 {
@@ -469,14 +469,14 @@ watch_for_proxy(struct session *s, char c)
 #define TLS_HANDSHAKE	0x16	/* and 3: a record's first octets, RFC 8446 */
 #define TLS_MAJOR	3
 
-/* One that might begin a TLS record is judged with the next. */
+/* An octet that might begin a TLS record is judged with the next. */
 static bool
 is_tls(const struct session *s)
 {
 	return s->line_len == 1 && *s->buffers->line == TLS_HANDSHAKE;
 }
 
-/* Why an octet can't be part of a line that goes on; crs: CRs before it. */
+/* Why an octet can't go into the line; crs: the CRs before it. */
 static enum reply
 octet_fault(const struct session *s, char c, unsigned crs)
 {
@@ -527,7 +527,7 @@ line_input(struct session *s, const char *p, size_t n)
 		s->more = i + 1 < n;
 		line_octet(s, p[i++]);
 	} while (i < n && s->line_len > 0);
-	/* Of half a line nobody knows what it will be. */
+	/* Half a line may still become anything. */
 	s->input_secret |= s->line_secret || s->line_len > 0;
 	s->line_secret = s->eating;
 	return i;

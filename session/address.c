@@ -3,9 +3,9 @@
  * address.c - the grammar of RFC 5321 section 4.1.2 and 4.1.3, as extended by
  * RFC 6531 section 3.3: paths, domains, address literals, parameters.
  *
- * There is one grammar with a flag: strict is the published one to the letter,
- * otherwise blanks, underscores, empty atoms and the like pass as well, which
- * nothing depends on, since addresses are compared and handed on as whole
+ * There is one grammar with a flag: strict is the published one to the letter;
+ * otherwise blanks, underscores, empty atoms and the like pass as well.
+ * Nothing depends on those, since addresses are compared and handed on as whole
  * strings.  Parsers only go forward and never rewrite what they read; the
  * address itself is copied out once, at its end.
  */
@@ -92,7 +92,7 @@ address_blanks(const char *p)
 	return p;
 }
 
-/* All that calls it returns at once: there is one fault at most. */
+/* Every caller returns at once, so there is one fault at most. */
 static const char *
 wrong(struct address *a, const char *fault)
 {
@@ -100,7 +100,7 @@ wrong(struct address *a, const char *fault)
 	return NULL;
 }
 
-/* What stands here can't: by name where it is a usual mistake. */
+/* This character can't stand here; usual mistakes are named. */
 static const char *
 unexpected(struct address *a, const char *p)
 {
@@ -144,7 +144,7 @@ label(const char *p, struct address *a)
 	return p;
 }
 
-/* The dot that ends a name in the DNS does not belong to RFC 5321's. */
+/* The dot that may end a name in the DNS is not in RFC 5321's grammar. */
 static const char *
 domain(const char *p, struct address *a)
 {
@@ -189,7 +189,7 @@ hex_group(const char *p)
 }
 
 /*
- * IPv6-full has eight groups, IPv6-comp at most six beside its "::", and a
+ * IPv6-full has eight groups, IPv6-comp at most six besides its "::", and a
  * dotted IPv4 tail counts as two (RFC 5321 section 4.1.3).
  */
 static const char *
@@ -236,7 +236,7 @@ any_literal(const char *p, struct address *a)
 	return p + 1;
 }
 
-/* No tag but IPv6 was ever registered, so there are no others. */
+/* No tag but IPv6 was ever registered, so no other is accepted. */
 static const char *
 literal(const char *p, struct address *a)
 {
@@ -299,7 +299,7 @@ quoted_string(const char *p, struct address *a)
 	return p + 1;
 }
 
-/* What can't be taken for an end: of the address, of its local part. */
+/* What can't be taken for the end of the address or of its local part. */
 static bool
 is_local(char c, const struct address *a)
 {
@@ -308,7 +308,7 @@ is_local(char c, const struct address *a)
 	    strchr(" <>@\"", c) == NULL);
 }
 
-/* Where dots are as good as other characters there are no empty atoms. */
+/* Unless strict, a dot is a character like any other, so no atom is empty. */
 static const char *
 dot_string(const char *p, struct address *a)
 {
@@ -405,7 +405,7 @@ source_route(const char *p, struct address *a)
 	}
 }
 
-/* Copied out; a local part alone is completed, but for postmaster's. */
+/* Copy it out; a local part alone is completed, except postmaster. */
 static void
 keep(struct address *a, const char *p, size_t n)
 {
@@ -434,7 +434,7 @@ is_word(const char *p)
 	    memchr(p, '@', n) != NULL);
 }
 
-/* "<" [source route] [mailbox] ">" without the brackets' blanks. */
+/* "<" [source route] [mailbox] ">" without the blanks inside the brackets. */
 static const char *
 route_and_mailbox(const char *p, struct address *a, bool brackets)
 {
@@ -474,7 +474,7 @@ address_path(const char *p, struct address *a)
 	return *p == '\0' || address_is_blank(*p) ? p : NULL;
 }
 
-/* class "." subject "." detail, of one to three digits the latter two. */
+/* class "." subject "." detail, the latter two of one to three digits. */
 unsigned
 address_status(const char *text)
 {

@@ -16,15 +16,15 @@
 struct address {
 	bool		 strict;	/* in: RFC 5321 to the letter */
 	const char	*domain;	/* in: completes a local part alone */
-	bool		 bare;		/* it was one, or is postmaster */
+	bool		 bare;		/* it was that, or is postmaster */
 	bool		 utf8;		/* has octets past ASCII, valid UTF-8 */
-	const char	*fault;		/* our words: why there is none */
+	const char	*fault;		/* why there is none, in our words */
 	char		 text[SESSION_PATH_MAX + 1];	/* local@domain */
 };
 
 /*
  * Domain or address-literal up to the end of the line (RFC 5321 4.1.3), to the
- * letter: NULL, or what is wrong, in words of ours.
+ * letter: NULL, or what is wrong, in our words.
  */
 const char *address_helo(const char *);
 
@@ -40,7 +40,7 @@ bool	address_mailbox(const char *);
 /* In whatever case (RFC 5321 section 4.5.1). */
 bool	address_is_postmaster(const char *, size_t);
 
-/* Blank and tab; where the next other octet is. */
+/* Blank or tab; the next octet that is neither. */
 bool	address_is_blank(char);
 const char *address_blanks(const char *);
 
@@ -55,7 +55,7 @@ unsigned address_status(const char *);
 
 bool	address_is_alnum(char);
 
-/* From blank to tilde; here, since every octet that is said passes by. */
+/* From blank to tilde; inline, since every octet of a reply passes it. */
 static inline bool
 address_is_printable(char c)
 {

@@ -40,7 +40,7 @@ refused(struct session *s, enum session_refused what, const char *path,
 
 /*
  * Mail must not be refused because a name is wrong (RFC 5321 section 4.1.4),
- * so any name will do that has a length.
+ * so any name that is not empty will do.
  */
 static enum reply
 greet(struct session *s, const char *name, bool esmtp)
@@ -53,7 +53,7 @@ greet(struct session *s, const char *name, bool esmtp)
 		s->helo_refused = !s->greeted;
 		return refused(s, SESSION_REFUSED_HELO, NULL, R_HELO_NAME);
 	}
-	/* Where it stays until it is answered; see session_idle(). */
+	/* It stays there until it is answered; see session_idle(). */
 	memmove(s->buffers->line, name, strlen(name) + 1);
 	s->helo_esmtp = esmtp;
 	engine_ask(s, ASK_HELO, helo, s->buffers->line);
@@ -328,9 +328,9 @@ cmd_bdat(struct session *s, char *arg)
 
 /*
  * A refused first BDAT is answered before its octets are swallowed.  In LMTP
- * one with LAST is owed a reply for each recipient all the same: unlike DATA's,
- * its client can't tell which of the two it reads, and waits for all of them
- * (RFC 2033 section 4.3).  The hook's words are the first one's.
+ * one with LAST is owed a reply for each recipient all the same: its client,
+ * unlike that of DATA, can't tell a refusal from the first of these, and waits
+ * for all of them (RFC 2033 section 4.3).  The hook's words are in the first.
  */
 static void
 bdat_answered(struct session *s, const struct session_verdict *v)
@@ -522,7 +522,7 @@ unavailable(struct session *s, const struct verb *v)
 	    R_AUTH_NOT_OFFERED : why;
 }
 
-/* The verbs that would be accepted now, but for their order. */
+/* List the verbs that would be accepted now, whatever their order. */
 static enum reply
 cmd_help(struct session *s, char *arg)
 {
@@ -573,7 +573,7 @@ has_argument(const struct session *s, const struct verb *v, const char *arg)
 	    (s->config->strict || v->run == cmd_starttls);
 }
 
-/* Why the verb may not be used here and so, or R_NONE. */
+/* Why the verb may not be used here, or in this way, or R_NONE. */
 static enum reply
 may_run(struct session *s, const struct verb *v, const char *arg)
 {
@@ -591,8 +591,8 @@ may_run(struct session *s, const struct verb *v, const char *arg)
 }
 
 /*
- * For a log.  What is only out of order follows from another refusal, and so
- * does RCPT after a refused MAIL.
+ * For a log.  A command that is only out of order follows from an earlier
+ * refusal, as RCPT does from a refused MAIL.
  */
 static void
 report_refusal(struct session *s, const struct verb *v, enum reply why)
@@ -647,8 +647,8 @@ unknown(struct session *s, const char *line)
 }
 
 /*
- * No hook is given a control octet, so a tab becomes a blank.  Not in MAIL and
- * RCPT, where it may be in quotes and is refused there.
+ * No hook is given a control octet, so a tab becomes a blank; but not in MAIL
+ * and RCPT, where it may be inside quotes and is refused.
  */
 static void
 replace_tabs(char *line, const struct verb *v)
@@ -693,7 +693,7 @@ command_line(struct session *s, char *line)
 	s->said = NULL;
 }
 
-/* RFC 5321 section 3.1 has 554 for what will not change, and 421 otherwise. */
+/* RFC 5321 section 3.1 has 554 for a lasting refusal; otherwise it is 421. */
 static void
 connect_answered(struct session *s, const struct session_verdict *v)
 {

@@ -51,8 +51,9 @@ count_hops(struct session_transaction *tx, const char *p, size_t n)
 }
 
 /*
- * Of several reasons always the same one is given, however the octets came: the
- * first bare CR or LF or NUL before the size, the size before a loop.
+ * If there are several reasons, the one given does not depend on how the octets
+ * came: the first bare CR, LF or NUL goes before the size, the size before a
+ * loop.
  */
 static void
 refuse(struct session_transaction *tx, enum reply why)
@@ -73,7 +74,7 @@ give(struct session *s, const char *p, size_t n)
 	s->in_hook = false;
 }
 
-/* What session_rewrite() has moved together. */
+/* Hand over what session_rewrite() has moved together. */
 static void
 give_kept(struct session *s)
 {
@@ -107,7 +108,7 @@ passes(struct session *s, const char *p, size_t n)
 	return s->tx.refusal == R_NONE;
 }
 
-/* Octets of the caller's buffer. */
+/* Pass on octets of the caller's buffer. */
 static void
 emit(struct session *s, const char *p, size_t n)
 {
@@ -119,7 +120,7 @@ emit(struct session *s, const char *p, size_t n)
 		give(s, p, n);
 }
 
-/* Octets of our own. */
+/* Pass on octets of our own. */
 static void
 insert(struct session *s, const char *p, size_t n)
 {
@@ -130,8 +131,8 @@ insert(struct session *s, const char *p, size_t n)
 }
 
 /*
- * What an octet makes of the state; dots: whether a lone one is the end.  A
- * bare LF counts as the CRLF that it stands for.
+ * The state after an octet; dots: whether a lone dot is the end.  A bare LF
+ * counts as the CRLF that it stands for.
  */
 static enum data_state
 step(struct session *s, enum data_state state, char c, bool dots)
@@ -157,13 +158,13 @@ step(struct session *s, enum data_state state, char c, bool dots)
 }
 
 /*
- * Is every CR in here followed by a LF, every LF preceded by a CR, and no NUL?
- * No branch and a fixed count, so that the compiler makes it a few vector
- * instructions for 16 octets: the price of looking at each of them.
+ * Is every CR followed by an LF, every LF preceded by a CR, and no octet NUL?
+ * There is no branch, and the count is fixed, so the compiler makes it a few
+ * vector instructions for 16 octets: the price of looking at each of them.
  */
 #define BLOCK	64
 
-/* The n octets after the first; that one is only a neighbour. */
+/* Judges the n octets after the first, which is only a neighbour. */
 static bool
 is_bad(const char *p, size_t n)
 {
@@ -191,8 +192,8 @@ is_clean(const char *p, size_t n, bool after_cr)
 }
 
 /*
- * Whole lines that do not begin with a dot, where all is clean; from *i up to
- * the next octet that step() must see.
+ * In a clean buffer, skip whole lines that do not begin with a dot: from *i up
+ * to the next octet that step() must see.
  */
 static void
 skip_lines(struct session *s, const char *p, size_t n, size_t *i, size_t *from)
@@ -213,9 +214,9 @@ skip_lines(struct session *s, const char *p, size_t n, size_t *i, size_t *from)
 }
 
 /*
- * The same where it is not: how many octets stay as they are.  In LF form bare
- * LFs do, and only CR and NUL have to be found.  The search for NUL ends with
- * the first one, or a message of NULs would take quadratic time.
+ * In a buffer that is not clean: how many octets stay as they are.  In LF form
+ * bare LFs do, and only CR and NUL have to be found.  NUL is not searched for
+ * after the first, or a message of NULs would take quadratic time.
  */
 static size_t
 text_length(struct session *s, const char *p, size_t n)
@@ -239,7 +240,7 @@ text_length(struct session *s, const char *p, size_t n)
 	return n;
 }
 
-/* Passed on in another form than it came, or not at all. */
+/* Is it passed on in another form than it came in, or not at all? */
 static bool
 is_dropped(const struct session *s, enum data_state state, char c)
 {
@@ -248,8 +249,8 @@ is_dropped(const struct session *s, enum data_state state, char c)
 }
 
 /*
- * Octets of text: slices go out between what is dropped, which is the stuffed
- * dots, the end, and the CRs: each is held until it is known what it is.
+ * Octets of text.  Slices go out between what is dropped: the stuffed dots, the
+ * end, and the CRs, each of which is held until it is known what it is.
  * Returns the octets used.
  */
 static size_t
@@ -285,7 +286,7 @@ scan(struct session *s, const char *p, size_t n, bool dots)
 	return i;
 }
 
-/* Of the size so far, extra octets are not the message's. */
+/* extra: octets of the size so far that are not the message's. */
 static void
 check_size(struct session *s, unsigned extra)
 {
@@ -308,7 +309,7 @@ data_input(struct session *s, const char *p, size_t n)
 	size_t used = scan(s, p, n, true);
 
 	if (s->tx.data != D_END) {
-		check_size(s, 2);	/* the CRLF of the final one */
+		check_size(s, 2);	/* the CRLF after the final dot */
 		return used;
 	}
 	s->tx.size -= 2;
@@ -319,8 +320,8 @@ data_input(struct session *s, const char *p, size_t n)
 }
 
 /*
- * A BDAT that is refused is read to its last octet all the same, or its text
- * would be run as commands, and answered once.
+ * A refused BDAT is read to its last octet all the same, or its text would be
+ * run as commands.  It is answered once.
  */
 void
 chunk_start(struct session *s, uint64_t size, enum reply refusal)
@@ -386,8 +387,8 @@ chunk_input(struct session *s, const char *p, size_t n)
 }
 
 /*
- * One reply or refusal for the recipient whose turn it is.  Without a hook
- * nobody takes the message.
+ * One reply for the recipient whose turn it is.  Without a hook nobody takes
+ * the message.
  */
 static void
 report_message(struct session *s)
@@ -403,9 +404,9 @@ report_message(struct session *s)
 
 /*
  * The end of a message: one reply in SMTP, one a recipient in LMTP (RFC 2033
- * section 4.2).  There each leaves before the hook is asked for the next, which
- * may take its time: a client that was told of a delivery does not repeat it.
- * Called again when there is room, and after each verdict.
+ * section 4.2).  In LMTP each leaves before the hook is asked about the next,
+ * which may take its time: a client that was told of a delivery does not repeat
+ * it.  Called again when there is room, and after each verdict.
  */
 void
 data_finish(struct session *s)

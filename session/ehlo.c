@@ -96,7 +96,7 @@ session_keyword(unsigned i, unsigned *extension)
 	return keywords[i].keyword;
 }
 
-/* Each line waits until it is known whether it is the last. */
+/* A line is held until it is known whether it is the last. */
 void
 ehlo_announce(struct session *s)
 {

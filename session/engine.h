@@ -35,7 +35,7 @@ enum reply {
 	R_REFUSED
 };
 
-/* What a hook was asked; its verdict goes on there. */
+/* What a hook was asked, and so where its verdict goes. */
 enum question {
 	ASK_NOTHING, ASK_CONNECT, ASK_HELO, ASK_MAIL, ASK_RCPT, ASK_DATA,
 	ASK_BDAT, ASK_END,
@@ -64,8 +64,8 @@ int	reply_code(enum reply);
 /* session.c */
 
 /*
- * Call a hook, for its verdict.  A hook may end the session or answer before it
- * says SESSION_LATER: nothing of that is acted on until it has returned.
+ * Call a hook for its verdict.  A hook may end the session or answer before it
+ * says SESSION_LATER: neither is acted on until it has returned.
  */
 struct engine_question {
 	struct session_verdict verdict, early;
@@ -85,9 +85,9 @@ void	engine_decide(struct session *, enum question,
 		q_.verdict.kind = (nobody);				\
 	engine_decide(s, what, &q_.verdict);				\
 } while (0)
-/* A hook that is NULL accepts, but for a few. */
+/* A hook that is NULL accepts, with a few exceptions. */
 #define engine_ask(s, ...) engine_ask_or(s, SESSION_ACCEPT, __VA_ARGS__)
-/* Call a hook that only is told. */
+/* Call a hook that is only told. */
 #define engine_tell(s, hook, ...) do {					\
 	if ((s)->hooks->hook != NULL) {					\
 		(s)->in_hook = true;					\
@@ -106,7 +106,7 @@ void	engine_refused(struct session *, enum session_refused,
 void	engine_close(struct session *);
 void	engine_end_transaction(struct session *);
 void	engine_connect(struct session *);	/* the banner, or a refusal */
-/* All that was said is forgotten. */
+/* Forget all that was said. */
 void	engine_forget(struct session *);
 /* Why an extension can't be used now; R_NONE: it can, and EHLO says so. */
 enum reply engine_refuses(struct session *, unsigned extension);
@@ -140,7 +140,7 @@ void	data_finish(struct session *);	/* replies, as far as there is room */
 void	data_answered(struct session *, const struct session_verdict *);
 
 /* sasl.c */
-/* engine_refuses() of AUTH, once EHLO was said and it is configured. */
+/* engine_refuses() for AUTH, once EHLO was said and AUTH is configured. */
 enum reply sasl_refuses(struct session *);
 enum reply sasl_start(struct session *, char *);
 void	sasl_line(struct session *, char *, size_t);

@@ -19,7 +19,7 @@ struct parameter {
 	const char	*keyword;
 	unsigned	 extension;
 	bool		 of_rcpt;
-	bool		 dropped;	/* with nothing lost, if not offered */
+	bool		 dropped;	/* if not offered: nothing is lost */
 	enum reply	 (*parse)(struct session *, struct envelope *, char *);
 };
 
@@ -54,7 +54,7 @@ same(const char *a, const char *b)
 	return *a == '\0' && *b == '\0';
 }
 
-/* RFC 1870 section 4: 20 digits at most, which may be more than fits. */
+/* RFC 1870 section 4: 20 digits at most, which may not fit in 64 bits. */
 static enum reply
 parse_size(struct session *s, struct envelope *e, char *value)
 {
@@ -94,7 +94,7 @@ parse_utf8(struct session *s, struct envelope *e, char *value)
 	return value == NULL ? R_NONE : R_PARAMETER_VALUE;
 }
 
-/* In capitals (RFC 3461 section 4); X.400 gateways have small letters. */
+/* In capitals (RFC 3461 section 4); X.400 gateways send small letters. */
 static int
 hex(char c, bool strict)
 {
@@ -106,9 +106,9 @@ hex(char c, bool strict)
 }
 
 /*
- * xtext (RFC 3461 section 4): printable but + and =, or "+" and two hexadecimal
- * digits.  What it hides must be printable, too: this is where newlines once
- * came into other servers' spools (CVE-2020-28021).
+ * xtext (RFC 3461 section 4): printable except + and =, or "+" and two
+ * hexadecimal digits.  What it encodes must be printable, too: in this way
+ * newlines once got into another server's spool (CVE-2020-28021).
  */
 static bool
 is_xtext(const char *p, bool strict)
@@ -166,10 +166,10 @@ encode_utf8(char *out, unsigned long c)
 }
 
 /*
- * "\x{" HEXPOINT "}" (RFC 6533 section 3): upper case, no zero before it, and
- * of ASCII only what could not stand for itself.  Controls could be written so,
- * too, but not be part of a mailbox.  p is at the backslash.  Returns what
- * follows, or NULL.
+ * "\x{" HEXPOINT "}" (RFC 6533 section 3): upper case, no leading zero, and
+ * ASCII only where it could not stand for itself.  Controls could be written
+ * like this, too, but not be part of a mailbox.  p is at the backslash.
+ * Returns what follows, or NULL.
  */
 static const char *
 code_point(const char *p, unsigned long *c)
@@ -192,8 +192,8 @@ code_point(const char *p, unsigned long *c)
 
 /*
  * utf-8-addr-xtext and, where octets past ASCII may stand for themselves,
- * utf-8-addr-unitext: both have to be a mailbox once they are decoded, which
- * also says whether it is UTF-8.
+ * utf-8-addr-unitext: both must be a mailbox once they are decoded, and with
+ * that valid UTF-8.
  */
 static bool
 is_utf8_address(const char *p)
@@ -225,8 +225,8 @@ is_ascii(const char *p)
 }
 
 /*
- * RFC 4954 section 5: a mailbox in xtext, or <>.  One that has no such form is
- * written as in ORCPT, and is only good with SMTPUTF8.  Anything else says
+ * RFC 4954 section 5: a mailbox in xtext, or <>.  A mailbox that has no xtext
+ * is written as in ORCPT, and is good only with SMTPUTF8.  Anything else says
  * nothing about who wrote the message, as if it had not been given.
  */
 static enum reply
@@ -429,7 +429,7 @@ find(const char *keyword, bool of_rcpt)
 	return NULL;
 }
 
-/* One that is not ours may be the program's. */
+/* A parameter that is not ours may be the program's. */
 static enum reply
 parse_other(struct session *s, const struct envelope *e, const char *keyword,
     const char *value, enum reply otherwise)
@@ -447,7 +447,7 @@ parse_other(struct session *s, const struct envelope *e, const char *keyword,
 	return R_SAID;
 }
 
-/* One that is only dropped has a value, and nothing more is asked of it. */
+/* One that is only dropped must have a value, and that is all. */
 static enum reply
 parse_one(struct session *s, struct envelope *e, const struct parameter *p,
     char *value)

@@ -9,7 +9,7 @@
 
 #include "address.h"
 
-/* Room for the longest answer to one command: that to EHLO. */
+/* Room for the longest answer to one command, which is EHLO's. */
 #define ROOM		2048
 /* RFC 5321 section 4.5.3.1.5 has 512; a challenge in base64 may take more. */
 #define REPLY_MAX	1024
@@ -127,7 +127,7 @@ reply_text(enum reply id)
 	return replies[id].text + (*replies[id].text == '%');
 }
 
-/* Texts and details are short: they can't be cut. */
+/* Texts and details are short, so nothing is cut. */
 const char *
 reply_words(const struct session *s, enum reply id, char *words)
 {
@@ -150,7 +150,7 @@ reply_code(enum reply id)
 	return replies[id].code;
 }
 
-/* What is not printable ASCII becomes a question mark; too long, it is cut. */
+/* All but printable ASCII becomes a question mark; what is too long is cut. */
 static void
 add(struct line *l, const char *text, size_t max)
 {
@@ -171,14 +171,14 @@ add_code(struct line *l, int code, char separator)
 	l->text[l->len++] = separator;
 }
 
-/* Once a hook has ended the session, only a reply that was begun is ended. */
+/* Once a hook has ended the session, only a reply already begun is finished. */
 static bool
 is_silent(const struct session *s)
 {
 	return engine_muted(s) && !s->in_reply;
 }
 
-/* reply_room() saw to it that it fits. */
+/* It fits, as reply_room() has made sure. */
 static void
 put(struct session *s, struct line *l)
 {
@@ -245,11 +245,11 @@ say(struct session *s, int code, const char *status, bool name,
 }
 
 /*
- * Refusals are counted here, where every one passes: the first too many is not
- * answered any more but ends the session.  Recipients of one transaction are
- * one error, and deferred ones cost nothing, or lists and greylisting would
- * end sessions; but there may not be more of them than would be accepted.
- * Those past the limit may come by the hundreds, from who does not split.
+ * Refusals are counted here, where all of them pass: the first one too many is
+ * not answered but ends the session.  Refused recipients of one transaction are
+ * one error, and deferred ones cost nothing, or lists and greylisting would end
+ * sessions; but there may not be more of them than would be accepted.  Those
+ * past the limit come by the hundreds from clients that do not split a message.
  */
 #define RECIPIENTS_MIN	100	/* RFC 5321 section 4.5.3.1.8 */
 #define CROWD		10	/* times as many */
@@ -274,7 +274,7 @@ count_recipient(struct session *s, enum reply id, int code)
 
 /*
  * Why this is one too many, or R_NONE.  LMTP's replies to one message count as
- * one: the others are owed to the client.
+ * one, since the client is owed the others.
  */
 static enum reply
 count(struct session *s, enum reply id, int code)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * sasl.c - the framing of AUTH (RFC 4954): mechanism names, challenges,
- * cancelling.  What the octets mean is the program's.
+ * cancelling.  What the octets mean is the program's business.
  */
 #include "engine.h"
 
@@ -20,7 +20,7 @@ sasl_challenge(struct session *s, const unsigned char *p, size_t n)
 	s->state = SESSION_STATE_SASL;
 }
 
-/* The exchange is over: what it was about is forgotten. */
+/* The exchange is over and forgotten. */
 static enum reply
 finish(struct session *s, enum reply why, bool told)
 {

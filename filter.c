@@ -3,8 +3,8 @@
  * filter.c - the list of filters, and the walk through it.
  *
  * What is cheap and final comes first: the list of recipients, then whether
- * there is room for one more; policy servers would be asked again when the
- * client comes again with the rest.
+ * there is room for one more.  Policy servers come after that, or they would be
+ * asked twice about those with which the client comes again.
  */
 #include <string.h>
 
@@ -12,7 +12,7 @@
 #include "verdict.h"
 
 
-/* Without a place for mail nobody gets any. */
+/* Without a place for mail no recipient is accepted. */
 static struct session_verdict
 place_rcpt(struct connection *c, const struct session_rcpt *r)
 {

@@ -2,7 +2,7 @@
 /*
  * smtpd.c - the program: one SMTP session on standard input and output.
  *
- * What the engine decides is in session.c, what is done with a message in
+ * The engine's decisions are in session.c, the handling of a message in
  * transaction.c; here the bytes are moved, and the hooks about the session
  * itself are answered with the help of tls.c and auth.c.
  */
@@ -46,7 +46,7 @@ flush_replies(struct session *s)
 	return 0;
 }
 
-/* Where TLS is another program's, it goes on there, with this same question. */
+/* If TLS is in another program, that goes on with this same question. */
 static void
 on_starttls(void *arg, struct session_verdict *v)
 {
@@ -91,7 +91,7 @@ static void
 on_reply(void *arg, const char *line, size_t len)
 {
 	(void)arg;
-	/* A challenge is a secret's half. */
+	/* A challenge is half of a secret. */
 	if (len > 4 && memcmp(line, "334 ", 4) == 0)
 		len = 3;
 	log_dialogue('>', line, len);
@@ -169,11 +169,11 @@ configure(const struct settings *set)
 	}
 }
 
-/* Mail programs that end it with LF . LF wait for an answer until then. */
+/* A mail program that ends its message with LF . LF waits for an answer. */
 static const char stray[] = "timeout in a message with bare LFs: "
     "only CR LF . CR LF ends it";
 
-/* conn_read() said that it is over: the last word, if there is one. */
+/* conn_read() said that it is over: say the last word, if there is one. */
 static void
 cut(struct connection *c, ssize_t n)
 {
@@ -217,7 +217,7 @@ start_session_tls(struct connection *c)
 	session_tls(&c->session);
 }
 
-/* False: the last that the client said was QUIT. */
+/* False: the last thing that the client said was QUIT. */
 static bool
 serve_input(struct connection *c)
 {
@@ -272,7 +272,7 @@ log_close(const struct connection *c)
 	    c->reason, NULL);
 }
 
-/* Before the engine has begun: the client's only word. */
+/* The only reply to a client for which the engine has not begun. */
 static void
 turn_away(const char *status, const char *text)
 {
@@ -317,7 +317,7 @@ open_session(struct connection *c)
 	session_init(&c->session, &buffers, &config, &hooks, c);
 }
 
-/* Nothing is read before this.  False: it can't be had, and is the end. */
+/* Nothing is read before this.  False: it failed, and the session must end. */
 static bool
 go_inside(struct connection *c, bool again)
 {
@@ -337,7 +337,7 @@ end_at_once(struct connection *c)
 }
 
 /*
- * A banner that depends on nothing of the client's goes out first: the sandbox
+ * A banner that depends on nothing from the client goes out first: the sandbox
  * is built while it is on its way.
  */
 static int
@@ -375,7 +375,7 @@ lost_in_handover(struct connection *c)
 	return -1;
 }
 
-/* Where we listen ourselves: all that can be done before the fork is done. */
+/* Where we listen ourselves, all that can be done before the fork is done. */
 static int
 begin_forked(struct connection *c)
 {
@@ -425,7 +425,7 @@ begin_session(struct connection *c)
 	return 0;
 }
 
-/* However it ends, to who started us it is a session that was served. */
+/* However it ends, to whoever started us the session was served. */
 static void
 session(struct connection *c)
 {
@@ -442,7 +442,7 @@ session(struct connection *c)
 
 /* Starting. */
 
-/* A setting is wrong: the administrator reads why, the client that it is so. */
+/* A setting is wrong: the administrator is told why, the client only that. */
 static int
 misconfigured(struct connection *c, const char *err, bool testing)
 {
@@ -461,7 +461,7 @@ misconfigured(struct connection *c, const char *err, bool testing)
 static const char usage_text[] = "usage: smtpd [-htTV] [-f file] "
     "[-l address:port] [-o name=value] ...";
 
-/* A client is told that it can't be served; a person, what is wrong. */
+/* A client is told that it can't be served, a person what is wrong. */
 static int
 usage(void)
 {
@@ -511,7 +511,7 @@ load_settings(struct settings *set, char *err, size_t size)
 	return settings_finish(set, err, size);
 }
 
-/* If they were closed: nothing else is to get the client's numbers. */
+/* If they are closed, nothing else must get the client's numbers. */
 static void
 occupy_descriptors(void)
 {
@@ -545,7 +545,7 @@ options(int argc, char **argv)
 	return optind < argc ? -1 : action;
 }
 
-/* No exit(3) where a process was forked: what there is to free goes with it. */
+/* A forked process needs no exit(3): what there is to free goes with it. */
 static int
 end_process(const struct connection *c)
 {

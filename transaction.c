@@ -13,7 +13,7 @@
 
 #define TO_MAX	1024	/* octets of recipients in a line of the log */
 
-/* NOTIFY and ORCPT hold no blank: one between them, whatever is missing. */
+/* NOTIFY and ORCPT have no blanks; one separates them, even if both are "". */
 static int
 keep_dsn(struct strings *dsn, const struct session_rcpt *r)
 {
@@ -109,7 +109,7 @@ transaction_rcpt(void *arg, const struct session_rcpt *r,
 	}
 }
 
-/* What fails is told at the end. */
+/* A failure is reported at the end. */
 bool
 transaction_body(void *arg, const char *p, size_t n)
 {
@@ -118,7 +118,7 @@ transaction_body(void *arg, const char *p, size_t n)
 	return true;
 }
 
-/* All of them, as far as there is room: then "..." is the last. */
+/* All of them, or as many as there is room for, and "..." at the end. */
 static const char *
 join_recipients(char *buf, size_t size, const struct connection *c)
 {
@@ -186,8 +186,8 @@ transaction_answer(struct connection *c, struct session_verdict *v)
 }
 
 /*
- * What was said already does not wait for a program: of the recipients of LMTP
- * each is told as soon as its own is over.
+ * Replies that are due do not wait for a program: in LMTP each recipient is
+ * answered as soon as its own run is over.
  */
 void
 transaction_end(void *arg, uint64_t size, unsigned recipient,
@@ -232,7 +232,7 @@ no_auth(const struct connection *c)
 	return "no source can be used";
 }
 
-/* A fault that is made again has its line already. */
+/* A fault that is repeated has its line already. */
 static bool
 is_new(struct connection *c, const struct session_refusal *r)
 {

@@ -2,7 +2,7 @@
 /*
  * exchange.c - a question to a policy server, and its answer.
  *
- * The runner gives us a stream at the first question, which is kept for the
+ * At the first question the runner gives us a stream, which is kept for the
  * session: one for each server, however many settings name it.  Everything has
  * a deadline, and ends at SIGTERM.
  */
@@ -41,8 +41,8 @@ link_close(struct link *l)
 }
 
 /*
- * A kept connection has nothing to read before the next question: else the
- * server has closed it, or has said something that nobody asked for.
+ * A kept connection has nothing to read before the next question, unless the
+ * server has closed it or said something that nobody asked for.
  */
 static bool
 link_idle(const struct link *l)
@@ -76,9 +76,9 @@ link_send(const struct link *l, const char *buf, size_t len,
 }
 
 /*
- * Up to and with the blank line.  -1 with ECONNRESET if the connection was
+ * Up to and including the blank line.  -1 with ECONNRESET if the connection was
  * closed before the first octet, EPROTO if the answer has no end or something
- * behind it, EMSGSIZE if it is too long.
+ * after it, EMSGSIZE if it is too long.
  */
 static ssize_t
 link_receive(const struct link *l, char *buf, size_t size,
@@ -123,7 +123,7 @@ link_open(struct link *l, int64_t deadline)
 	return l->fd != -1;
 }
 
-/* A kept connection that the server has closed meanwhile is replaced. */
+/* A kept connection that the server has since closed is replaced. */
 static ssize_t
 query(struct link *l, const char *question, size_t question_len,
     char *answer, size_t size, int64_t deadline)

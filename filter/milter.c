@@ -3,10 +3,10 @@
  * milter.c - mail filters that speak the milter protocol, in their order.
  *
  * A filter is connected to at the first MAIL, when the client's greeting, TLS
- * and user are known; a client that never comes so far costs nothing.  What the
- * filter says about the client is the answer to each MAIL then.  The envelope
- * is passed on as it comes, the message when it is complete.  After a failure
- * the next message begins with a new connection.
+ * and user are known; a client that never gets that far costs nothing.  What
+ * the filter says about the client is then the answer to each MAIL.  The
+ * envelope is passed on as it comes, the message when it is complete.  After a
+ * failure the next message begins with a new connection.
  */
 #include <err.h>
 #include <errno.h>
@@ -47,7 +47,7 @@ quit(struct milter *m)
 	m->told = false;
 }
 
-/* Another greeting, or TLS where there was none, makes another client of it. */
+/* After another greeting, or with TLS, it is another client to the filters. */
 static void
 meet(const struct connection *c)
 {
@@ -138,7 +138,7 @@ mail(struct connection *c, const struct session_mail *mail)
 	return v;
 }
 
-/* One more step of all that are still to judge. */
+/* Take one more step with all filters that are still to judge. */
 static struct session_verdict
 each(struct connection *c, enum milter_step step, const void *argument)
 {
@@ -195,7 +195,7 @@ milter_stop(struct connection *c)
 		quit(&milters.list[i]);
 }
 
-/* -t: can it be reached, and does it speak as we do? */
+/* -t: can it be reached, and does it speak our version? */
 static int
 milter_check(const struct settings *set)
 {

@@ -3,8 +3,8 @@
  * milter_header.c - the header of a message, as filters see and change it.
  *
  * All text is in one store that only grows while a message lasts; a list of
- * fields points into it.  So what a filter has changed is undone by the list
- * as it was before, if the filter's verdict does not come.
+ * fields points into it.  So if a filter's verdict does not come, its changes
+ * are undone by putting the old list back.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -52,7 +52,7 @@ add_field(struct milter_header *h, unsigned at, const struct milter_field *f)
 
 /*
  * Lines that end in CRLF get LF.  False: there is an octet that is neither text
- * nor a line end, and what would be made of it elsewhere nobody knows.
+ * nor a line end, and nobody knows what others would make of it.
  */
 static bool
 clean(struct milter_header *h, bool crlf)
@@ -93,7 +93,7 @@ field_length(const char *p, size_t line, bool crlf)
 	return line;
 }
 
-/* The line that mbox begins with, which many still send, is not of it. */
+/* The line that mbox begins with, which many still send, is not a field. */
 static bool
 is_mbox(const char *p, size_t len)
 {
@@ -130,8 +130,9 @@ find_header_end(struct milter_header *h, bool crlf, bool whole)
 }
 
 /*
- * The text from there on has nothing but fields, with LF at the end of each
- * line: they come before the one with this number, which is returned; or -1.
+ * Insert the fields in the text from there on, which has nothing else, each
+ * line ended by LF, before the one with this number.  Returns that one's new
+ * number, or -1.
  */
 static int
 list_fields(struct milter_header *h, size_t from, unsigned before)
@@ -222,7 +223,7 @@ store(struct milter_header *h, const char *p, size_t len)
 }
 
 /*
- * A value goes on in the next line only if that starts with a blank, or it
+ * A value continues on the next line only if that starts with a blank, or it
  * would be another field; other control octets have no place in it.
  */
 static void
@@ -246,7 +247,7 @@ store_value(struct milter_header *h, const char *value)
 	}
 }
 
-/* lead_space: the value has what follows the colon in it. */
+/* lead_space: the value includes the blank after the colon. */
 static int
 make_field(struct milter_header *h, const char *name, const char *value,
     bool lead_space, struct milter_field *f)
@@ -289,7 +290,7 @@ place(struct milter_header *h, uint32_t index)
 	return at;
 }
 
-/* The field with this name and number, of those that the filter was told. */
+/* The n-th field with this name among those that the filter was told of. */
 static struct milter_field *
 find_field(const struct milter_header *h, const char *name, uint32_t number)
 {
@@ -377,7 +378,7 @@ milter_header_top(struct milter_header *h, unsigned before, const char *line)
 
 /* To and fro. */
 
-/* A filter counts what it was told, deleted or not; the next is not told. */
+/* A filter counts what it was told of, deleted or not; the next is not told. */
 static void
 drop_gone(struct milter_header *h)
 {

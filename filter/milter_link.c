@@ -2,7 +2,7 @@
 /*
  * milter_link.c - packets to and from a filter, with deadlines.
  *
- * What comes is looked at by its length first, and nothing is taken that was
+ * A packet's length is judged before its content, and nothing is taken that was
  * not asked for: a reply too many would be the answer to the next question.
  */
 #include <sys/socket.h>
@@ -50,7 +50,7 @@ at_fault(struct milter *m, const char *fault)
 	return -1;
 }
 
-/* 0 if there is nothing to be read, which nobody has asked for. */
+/* 0 if there is nothing to read: nobody has asked for anything. */
 static int
 expect_silence(struct milter *m)
 {
@@ -98,7 +98,7 @@ milter_link_send(struct milter *m, unsigned seconds)
 	return 0;
 }
 
-/* More octets, behind those that were not taken yet. */
+/* Read more octets, behind those that have not been taken yet. */
 static int
 fill(struct milter *m, int64_t end)
 {

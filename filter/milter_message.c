@@ -2,10 +2,10 @@
 /*
  * milter_message.c - a message for the filters, and what they make of it.
  *
- * It is read from the file in which it will be delivered, when all of it is
+ * It is read from the file in which it will be delivered, once all of it is
  * there: the header as a whole, the body in pieces.  What a filter changes in
- * the header is seen by the next, and in the end written to another file; with
- * no change nothing is copied.
+ * the header is seen by the next, and in the end written to another file;
+ * without a change nothing is copied.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,13 +16,13 @@
 #include "milter.h"
 #include "verdict.h"
 
-#define HEADER_CHUNK	16384	/* of a header, the first */
+#define HEADER_CHUNK	16384	/* the first piece of a header */
 
 static struct {
 	struct milter_header header;
 	bool		 crlf;		/* the file's line ends */
 	bool		 quarantined;
-	uint64_t	 offset;	/* in it, of what is read next */
+	uint64_t	 offset;	/* of what is read next from it */
 	size_t		 at, len;	/* taken of raw, filled */
 	char		 raw[MILTER_DATA_MAX];
 } message;
@@ -35,7 +35,7 @@ too_large(const char *what)
 
 /* The header. */
 
-/* With policy servers' lines: a filter may want to know what they said. */
+/* Add policy servers' lines: a filter may want to know what they said. */
 static int
 add_lines(struct connection *c)
 {
@@ -93,7 +93,7 @@ load_message(struct connection *c)
 
 /* To a filter. */
 
-/* False: it is more than a packet can have. */
+/* False: it is more than fits into a packet. */
 static bool
 send_field(struct milter_output *o, const struct milter_header *h,
     const struct milter_field *f, bool lead_space)
@@ -114,7 +114,7 @@ send_field(struct milter_output *o, const struct milter_header *h,
 	return milter_finish(o);
 }
 
-/* What needs no answer goes in as large pieces as there is room for. */
+/* Fields that need no answer go together, as many as there is room for. */
 static struct session_verdict
 pass_field(struct connection *c, struct milter *m,
     const struct milter_field *f)
@@ -204,7 +204,7 @@ put_body(struct milter_output *o)
 	return 1;
 }
 
-/* Until it has seen enough. */
+/* The body, until the filter has seen enough. */
 static struct session_verdict
 pass_body(struct connection *c, struct milter *m)
 {
@@ -230,7 +230,7 @@ pass_body(struct connection *c, struct milter *m)
 	return v;
 }
 
-/* What it wants done.  NULL, or what is wrong with that. */
+/* Do what the filter wants.  NULL, or what is wrong with that. */
 static const char *
 apply_edit(struct milter *m, const struct milter_reply *r)
 {
@@ -295,7 +295,7 @@ pass(struct connection *c, struct milter *m)
 	return v;
 }
 
-/* One filter's whole say: what it changed counts only with its verdict. */
+/* All that one filter says: its changes count only with its verdict. */
 static struct session_verdict
 consult(struct connection *c, struct milter *m)
 {
@@ -316,7 +316,7 @@ consult(struct connection *c, struct milter *m)
 
 /* What came of it. */
 
-/* The lines that stand on top now. */
+/* Collect the lines that are on top now. */
 static int
 put_lead(struct connection *c)
 {
@@ -348,7 +348,7 @@ rewrite_message(struct connection *c)
 	if (milter_header_keep(h) == -1 || put_lead(c) == -1 ||
 	    (text = milter_header_text(h, h->top, h->count, &len)) == NULL)
 		return no_memory();
-	/* There is one octet more than the fields have. */
+	/* The text has room for one octet more than the fields have. */
 	if (h->cut)
 		text[len++] = '\n';
 	v = deliver_edit(c, text, len, h->end);

@@ -2,7 +2,7 @@
 /*
  * milter_packet.c - the milter protocol's packets, made and read.
  *
- * No I/O and no state: what a filter sends is judged here by its form, length
+ * No I/O and no state: the form of what a filter sends is judged here, length
  * before content, before anything is done with it.
  */
 #include <stdio.h>
@@ -114,7 +114,7 @@ take_string(const unsigned char **p, const unsigned char *end)
 	return (const char *)s;
 }
 
-/* RFC 5322 section 2.2: printable, without blank and colon. */
+/* RFC 5322 section 2.2: printable, no blank, no colon. */
 static bool
 is_name(const char *s)
 {
@@ -126,7 +126,7 @@ is_name(const char *s)
 	return true;
 }
 
-/* What is behind the letter, for each that has something there. */
+/* What follows the letter, for each reply that has more. */
 enum { NUMBER = 1, NAME = 2, VALUE = 4 };
 static const struct {
 	char		 kind;
@@ -223,7 +223,7 @@ is_code(const char *s)
 	    (s[3] == '\0' || s[3] == ' ' || s[3] == '-');
 }
 
-/* Behind code and status of a line of the reply, if it has them. */
+/* Skip code and status of a line of the reply, if it has them. */
 static const char *
 skip_code(const char *s, const char *code)
 {
@@ -240,7 +240,7 @@ skip_code(const char *s, const char *code)
 
 /*
  * The text of each line; "%%" is a percent sign, as smfi_setreply(3) wants it.
- * What takes the verdict cleans it.
+ * Whoever takes the verdict cleans the text.
  */
 static void
 copy_text(char *text, size_t size, const char *s, const char *code)

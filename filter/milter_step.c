@@ -2,8 +2,8 @@
 /*
  * milter_step.c - one command to one filter, and what its answer means.
  *
- * Which commands there are, the macros that go before each and what a filter
- * may have asked to be spared is in one table.
+ * One table has the commands, the macros that go before each, and what a filter
+ * may have asked to be spared.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -46,7 +46,7 @@ milter_macros(struct milter_output *o, enum milter_command command, ...)
 	milter_finish(o);
 }
 
-/* As in Received: of the session and of its message. */
+/* As in Received: the session's id and the message's number. */
 void
 milter_id(const struct connection *c, char *id, size_t size)
 {
@@ -109,9 +109,9 @@ macros_id(struct milter_output *o, const struct connection *c,
 }
 
 /*
- * There is no DNS here: the client's name is its address.  One without an
- * address is at home, as policy servers are told; an IPv6 zone means nothing
- * to others.
+ * There is no DNS here: the client's name is its address.  A client without an
+ * address is passed off as local, as to policy servers; an IPv6 zone means
+ * nothing to others.
  */
 static void
 build_connect(struct milter_output *o, const struct connection *c,
@@ -208,7 +208,10 @@ static const struct step steps[] = {
 
 /* Answers. */
 
-/* Being stopped is not the filter's failure: nothing is let past it. */
+/*
+ * Being stopped is not the filter's failure: milter-fail = accept does not
+ * apply.
+ */
 struct session_verdict
 milter_failed(struct connection *c, struct milter *m)
 {
@@ -241,8 +244,8 @@ fail_with(struct connection *c, struct milter *m, const char *fault)
 }
 
 /*
- * What is said at connect or HELO is about the client.  MILTER_IDLE: at that
- * time there is nothing that could be thrown away.
+ * What is said at connect or HELO is about the client.  MILTER_IDLE: there is
+ * nothing yet that could be thrown away.
  */
 struct session_verdict
 milter_judge(struct connection *c, struct milter *m,

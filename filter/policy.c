@@ -3,9 +3,9 @@
  * policy.c - asks a policy server whether a recipient or a message is welcome.
  *
  * The protocol is Postfix's policy delegation: lines "name=value" and a blank
- * one there, "action=..." and a blank line back.  Whatever goes wrong, the
- * client is told to come again later, unless policy-fail says otherwise;
- * nothing that a server sends is believed beyond its limits.
+ * line go there, "action=..." and a blank line come back.  Whatever goes wrong,
+ * the client is told to come again later, unless policy-fail says otherwise;
+ * all that a server sends is checked and has a limit.
  */
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -246,7 +246,7 @@ add_number(struct request *r, const char *name, uint64_t n)
 	add_attribute(r, name, text);
 }
 
-/* Postfix has names in certificates in xtext (RFC 3461 section 4). */
+/* Postfix sends names from certificates in xtext (RFC 3461 section 4). */
 static void
 add_xtext(struct request *r, const char *name, const char *value)
 {
@@ -270,8 +270,8 @@ add_xtext(struct request *r, const char *name, const char *value)
 }
 
 /*
- * As Postfix has it: a client without an address is at home, and the zone of
- * a link-local address is left out, which not all servers can read.
+ * As in Postfix a client without an address is passed off as local, and the
+ * zone of a link-local address, which not all servers can read, is left out.
  */
 static void
 build_client(struct request *r, const struct connection *c)
@@ -367,8 +367,9 @@ no_answer(const struct connection *c)
 
 /*
  * The question got no answer.  Being stopped is not a failure of the server, so
- * policy-fail = accept does not apply.  Nor does it to the other recipients of
- * a transaction in which one timed out: they come again and are asked about.
+ * policy-fail = accept does not apply.  Nor does it apply to the other
+ * recipients of a transaction in which one timed out: they come again and are
+ * asked about then.
  */
 static struct session_verdict
 unanswered(const struct connection *c, const struct server *s, int error)

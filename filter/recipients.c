@@ -2,15 +2,15 @@
 /*
  * recipients.c - the list of those who get mail here.
  *
- * Two formats, told apart by what is in the file.  A text file is read from
- * its start to its end: no faster way is right for a file in no order, and up
- * to some thousand lines none is worth having.  For more there is the constant
- * database of cdb(5), in which a name costs two or three reads however many
- * there are; unlike a sorted file it can't be out of order without notice, and
- * what makes it replaces it in one step.
+ * There are two formats, told apart by what is in the file.  A text file is
+ * read from its start to its end: nothing faster is right for a file in no
+ * order, or worth having up to some thousand lines.  For more there is the
+ * constant database of cdb(5), in which a name costs two or three reads however
+ * many there are; unlike a sorted file it can't be silently out of order, and
+ * the program that makes it replaces it in one step.
  *
- * The file is opened once a session, before the sandbox closes: a session sees
- * it to the end as it was, should another take its place.  It is read for each
+ * The file is opened once a session, before the sandbox closes: should another
+ * take its place, the session keeps using the old one.  It is read for each
  * question, with pread(2): a mapped file that somebody cuts short is a SIGBUS.
  */
 #include <sys/types.h>
@@ -48,7 +48,7 @@ struct keys {
 };
 
 struct list {
-	int		 fd;		/* kept; below 1, as at first, none */
+	int		 fd;		/* kept; below 1, as at first: none */
 	struct stat	 st;
 	size_t		 len;		/* octets in buf */
 	char		 buf[BLOCK_SIZE];
@@ -79,7 +79,7 @@ ends_word(char c)
 	return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* The length of the local part as it is written; -1: no "@" follows it. */
+/* The length of the local part as written; -1: no "@" follows it. */
 static ssize_t
 local_length(const char *s, size_t len)
 {
@@ -113,8 +113,8 @@ is_dot_string(const char *s, size_t len)
 }
 
 /*
- * A quoted local part in its only form: without quotes where they say
- * nothing, else with no more backslashes than needed.  Never longer than what
+ * A quoted local part in its canonical form: without quotes where they are not
+ * needed, else with no more backslashes than needed.  Never longer than what
  * was given.
  */
 static size_t
@@ -286,7 +286,7 @@ u32(const char *s)
 }
 
 /*
- * A header in which all 256 tables are inside of the file: no text is one,
+ * A header in which all 256 tables are inside the file: no text passes for one,
  * since four of its characters are a position past any file of 500 MB.
  */
 static bool
@@ -319,7 +319,7 @@ list_start(struct list *list, const char *path)
 	    (n = pread(list->fd, list->buf, sizeof(list->buf), 0)) == -1)
 		return -1;
 	list->len = (size_t)n;
-	/* No text has this octet, and each cdb of under 16 MB has. */
+	/* No text has this octet; any cdb of less than 16 MB has it. */
 	if (memchr(list->buf, '\0', list->len) != NULL && !is_cdb(list)) {
 		errno = EBADMSG;
 		return -1;
@@ -328,8 +328,8 @@ list_start(struct list *list, const char *path)
 }
 
 /*
- * -1: what was read is worth nothing, since the file was written to meanwhile;
- * half a line may be another address.  errno is kept otherwise.
+ * -1: what was read is worth nothing, since the file was written to meanwhile,
+ * and half a line may be another address.  Otherwise errno is kept.
  */
 static int
 list_finish(struct list *list)
@@ -358,7 +358,7 @@ text_line(const char *line, size_t len, each *fn, void *arg)
 
 /*
  * The lines in buf.  What is left of it, an unfinished line, is moved to its
- * start.  Of a line that fills buf all but its start is passed over.
+ * start.  If a line fills buf, all but its start is passed over.
  */
 static int
 text_block(struct list *list, bool *over, each *fn, void *arg)
@@ -496,7 +496,7 @@ cdb_each(struct list *list, each *fn, void *arg)
 
 /* The answer. */
 
-/* 1: is in it, 0: is not, -1 with errno: don't know. */
+/* 1: it is in the list, 0: it is not, -1 with errno: unknown. */
 static int
 look_up(const char *path, struct keys *keys)
 {
@@ -514,7 +514,7 @@ look_up(const char *path, struct keys *keys)
 	return list_finish(list) == -1 ? -1 : found;
 }
 
-/* Before the sandbox closes.  A fault is reported when it is needed. */
+/* Before the sandbox closes.  A fault is reported when the list is needed. */
 static void
 recipients_start(struct connection *c)
 {
@@ -590,7 +590,7 @@ test_text(void *arg, const char *line, size_t len)
 	return 0;
 }
 
-/* A record is looked for by its normal form only. */
+/* Only keys in normal form are ever looked for. */
 static int
 test_record(void *arg, const char *text, size_t len)
 {

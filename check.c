@@ -2,8 +2,8 @@
 /*
  * check.c - smtpd -t: everything that can be known without a client.
  *
- * Each part checks its own settings; here are their order and whose rights
- * count.
+ * Each part checks its own settings; this file decides their order, and as
+ * which user.
  */
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -18,7 +18,7 @@
 
 /*
  * Root may read and write everything, and the service runs as somebody else:
- * most likely as the owner of the spool.  Other groups of that user's are not
+ * most likely as the owner of the spool.  That user's other groups are not
  * known here: a static program can't ask for them.
  */
 static void

@@ -20,7 +20,7 @@
 
 #define HURRY_MS	30000	/* a wait, when places are few */
 #define PIPE_CHUNK	4096	/* PIPE_BUF: never blocks after POLLOUT */
-#define LINGER_MS	2000	/* for what the client still says; */
+#define LINGER_MS	2000	/* for what the client still sends; */
 #define LINGER_OCTETS	(8 << 20)	/* and how much of it is read */
 
 static struct {
@@ -55,7 +55,7 @@ conn_open(const struct settings *set, int64_t end)
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGHUP);
 	conn.signals = signalfd(-1, &mask, SFD_CLOEXEC);
-	/* Unheard they must not be: then they do what they do to others. */
+	/* If nobody listens for them, they must not be blocked. */
 	if (conn.signals == -1)
 		sigemptyset(&mask);
 	sigaddset(&mask, SIGPIPE);
@@ -76,7 +76,7 @@ conn_end(void)
 	return conn.end;
 }
 
-/* poll(2) for so many ms, of any size, whatever signals there are. */
+/* poll(2) for this many ms, however many, whatever signals come. */
 static int
 poll_both(struct pollfd p[2], int64_t wait)
 {
@@ -105,11 +105,11 @@ await(int fd, short events)
 		wait = left < 0 ? 0 : left;
 	if ((n = poll_both(p, wait)) == -1)
 		return -1;
-	/* What can be said at once is said, be it the last. */
+	/* What can be written at once is written, even as the last word. */
 	if (p[1].revents != 0 && (events == POLLIN || p[0].revents == 0))
 		errno = EINTR;
 	else if (n == 0 || (wait == 0 && events == POLLIN))
-		/* Nor is a session longer for a client that never pauses. */
+		/* Nor may a client that never pauses prolong the session. */
 		errno = wait < conn.idle ? ETIME : ETIMEDOUT;
 	else
 		return 0;
@@ -144,7 +144,7 @@ raw_read(void *buf, size_t size)
 	return n;
 }
 
-/* As much as goes without waiting. */
+/* Write as much as goes without waiting. */
 static ssize_t
 write_some(const void *buf, size_t len)
 {
@@ -201,7 +201,7 @@ conn_read(void *buf, size_t size)
 		return 0;
 	n = conn.secure ? tls_module->read(conn.tls, buf, size) :
 	    raw_read(buf, size);
-	/* A timeout or a signal leaves words to be said, all else does not. */
+	/* After a timeout or a signal there is a reply to send, else not. */
 	if (n == 0 || (n == -1 && errno != ETIMEDOUT && errno != ETIME &&
 	    errno != EINTR))
 		conn.broken = true;
@@ -262,9 +262,9 @@ conn_tls_binding(unsigned char *out, size_t size)
 
 /*
  * A socket that is closed with octets unread, or to which more come later,
- * makes the kernel send RST, and that may take our last word from the client.
- * So the end is said first, and what comes is thrown away until the client has
- * seen it.  SIGTERM does not cut this short, since its time is bounded.
+ * makes the kernel send RST, which may destroy our last reply.  So our side is
+ * shut down first, and what comes is thrown away until the client has seen
+ * that.  SIGTERM does not cut this short, since its time is bounded.
  */
 static void
 linger(void)
@@ -296,7 +296,7 @@ conn_close(bool early)
 	if (early && !conn.broken)
 		linger();
 	conn.broken = true;
-	/* At exit(2) they would be closed last, when all memory is freed. */
+	/* exit(2) would close them only after freeing all memory. */
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);
 }

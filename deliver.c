@@ -2,10 +2,10 @@
 /*
  * deliver.c - a message on its way to the spool or to the program.
  *
- * Owns the buffer through which each message is written, and the way from what
- * happened to what the client is told.
- * The message never is in memory as a whole, nor is the list of recipients
- * copied: a small message costs one write, a large one a write each 64 KiB.
+ * Owns the buffer through which each message is written, and decides what the
+ * client is told of the outcome.  The message is never in memory as a whole,
+ * nor is the list of recipients copied: a small message costs one write, a
+ * large one a write each 64 KiB.
  */
 #define _GNU_SOURCE		/* copy_file_range(2) */
 
@@ -42,7 +42,7 @@ static struct {
 	const struct target *target;
 	enum state	 state;
 	bool		 each;		/* a commit for each recipient */
-	bool		 body;		/* what it begins with is known; */
+	bool		 body;		/* how it begins is known; */
 	char		 first[TRACE_FIRST];	/* before that it is here */
 	size_t		 first_len;
 	const char	*line_end;	/* of our own lines */
@@ -135,8 +135,9 @@ put_message(void *arg, const char *p, size_t len)
 }
 
 /*
- * Is the envelope written on top?  For a program that gets a message for all of
- * them, which may relay it, that would tell each who else got it, Bcc included.
+ * Is the envelope written on top?  Not for a program that gets a message for
+ * all recipients and may relay it: that would tell each of them who else got
+ * it, Bcc included.
  */
 static bool
 has_envelope(const struct settings *set)
@@ -166,7 +167,7 @@ put_top(struct message *m, struct connection *c, unsigned first,
 	    strings_at(&c->tx.recipients, first) : NULL);
 }
 
-/* What begins with text must not go on with our last line. */
+/* A message that begins with text must not continue our last line. */
 static void
 start_body(enum trace_first what)
 {
@@ -252,8 +253,8 @@ deliver_reset(void)
 }
 
 /*
- * A piece of another file at the end of this one: by the kernel, if it can, or
- * through the buffer, which is empty.  How much it was, or 0: m->error.
+ * Append a piece of another file to this one: by the kernel if it can, or
+ * through the buffer, which is empty.  Returns its length, or 0: m->error.
  */
 static size_t
 copy_piece(struct message *m, int from, uint64_t offset, uint64_t left)
@@ -282,7 +283,7 @@ copy_piece(struct message *m, int from, uint64_t offset, uint64_t left)
 	return (size_t)n;
 }
 
-/* From the file with the message all that is behind this octet. */
+/* Copy the message's file from this octet on. */
 static int
 copy_rest(struct message *m, int from, uint64_t offset, uint64_t end)
 {
@@ -321,7 +322,7 @@ commit_message(const struct message *m, struct connection *c, unsigned number)
 	    deliver_failed(errno) : v;
 }
 
-/* May a program still be started?  One that runs has its own deadline. */
+/* Is it too late to start a program?  One that runs has its own deadline. */
 static bool
 too_late(struct session_verdict *v)
 {
@@ -337,9 +338,9 @@ too_late(struct session_verdict *v)
 }
 
 /*
- * For one recipient or FOR_ALL.  If there are others, one gets a copy: what a
- * program writes to its standard input, which it could open for that however it
- * was given, must not be in the next one's message.
+ * For one recipient or FOR_ALL.  If there are others, each gets a copy: what a
+ * program writes to its standard input, which it could reopen for writing, must
+ * not be in the next one's message.
  */
 static struct session_verdict
 commit_for(struct connection *c, unsigned number)
@@ -362,8 +363,8 @@ commit_for(struct connection *c, unsigned number)
  * makes it a temporary failure: the client comes again, and some get the
  * message twice, which is better than not at all.  The runs stop there, so that
  * the others don't get it once for each attempt.  A permanent failure does not
- * stop them: the client will not come again, and those who can have the message
- * shall have it.  It is the answer all the same, since somebody did not get the
+ * stop them: the client will not come again, and those who can get the message
+ * should.  It is the answer all the same, since somebody did not get the
  * message, and only the sender can be told.
  */
 static struct session_verdict

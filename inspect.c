@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * inspect.c - what -t says of a program that a setting names, and of a file
- * with secrets.
+ * inspect.c - what -t says about a program that a setting names, and about a
+ * file with secrets.
  */
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -20,10 +20,10 @@
 
 /* Words of the settings for a program. */
 
-/* Who writes these has a shell in mind. */
+/* Whoever writes these has a shell in mind. */
 #define SHELL_ONLY	"\"'`|<>;&"
 
-/* What stands for another text, but only as a whole word. */
+/* Words that are replaced, but only as whole words. */
 static const char *const placeholders[] = {
 	"{sender}", "{recipient}", "{recipients}"
 };
@@ -63,8 +63,8 @@ is_placeholder(const char *word)
 }
 
 /*
- * An address may begin with a dash, and would be an option; not where it
- * belongs to one, as in "-f {sender}".
+ * An address may begin with a dash, and would then be taken for an option;
+ * unless it belongs to one, as in "-f {sender}".
  */
 static void
 check_dashes(const char *setting, char *const *words)

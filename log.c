@@ -46,10 +46,10 @@ struct line {
 };
 
 /*
- * What a line is to syslog(3)'s eyes.  The first row that fits counts; a line
- * that fits none is information.  Those that a client could have without end
- * are limited; the others have a limit already, or are worth one: a message
- * that was taken, a password that was tried.
+ * A line's priority for syslog(3); the first row that fits counts.  Lines that
+ * a client could cause without end are limited; the others have a limit of
+ * their own, or are worth a line each: a message that was taken, a password
+ * that was tried.
  */
 static const struct kind {
 	const char	*event, *status;	/* NULL: any */
@@ -85,11 +85,11 @@ static struct {
 } held;
 
 /*
- * Characters that steer what shows them instead of being seen: what Unicode
+ * Characters that are not seen but affect how others are shown: what Unicode
  * calls default ignorable (soft hyphen, zero width, the direction of text,
  * variation selectors, tags), its ends of lines and paragraphs, annotations,
  * and private use, which any terminal may take as it likes.  With them a name
- * would be read as another, or a line in another order than it was written.
+ * could be read as another, or a line in another order than it was written in.
  * Letters, marks and blanks of all scripts stay.
  */
 static const struct {
@@ -150,8 +150,8 @@ log_leave(void)
 }
 
 /*
- * Not by syslog(3), which keeps its descriptor to itself: smtpd-tls may make no
- * socket of its own, and goes on with the one that smtpd had.
+ * Not with syslog(3), which keeps its descriptor to itself: smtpd-tls may make
+ * no socket, and goes on with the one that smtpd had.
  */
 static void
 open_syslog(void)
@@ -227,7 +227,7 @@ is_plain(const char *p)
 	return true;
 }
 
-/* Of valid UTF-8, n octets. */
+/* p: valid UTF-8, n octets. */
 static bool
 is_hidden(const char *p, unsigned n)
 {
@@ -244,8 +244,8 @@ is_hidden(const char *p, unsigned n)
 }
 
 /*
- * Never a control octet, never half a character, nothing that can't be seen: a
- * terminal may show it.  False: cut.
+ * A terminal may show it, so no control octet, no half of a character, nothing
+ * that can't be seen.  False: it was cut.
  */
 static bool
 add_clean(struct line *l, const char *p)
@@ -273,7 +273,7 @@ add_clean(struct line *l, const char *p)
 static void
 add_pair(struct line *l, const char *key, const char *value)
 {
-	/* A pair cut short leaves less room than its own end counts on. */
+	/* After a pair that was cut short there is too little room. */
 	if (l->len >= sizeof(l->text) - 64)
 		return;
 	append_octets(l, " ", l->len > 0);
@@ -284,7 +284,7 @@ add_pair(struct line *l, const char *key, const char *value)
 		return;
 	}
 	append_octets(l, "\"", 1);
-	/* The mark and the quote fit always: append_octets() leaves room. */
+	/* The mark and the quote always fit: append_octets() leaves room. */
 	if (!add_clean(l, value)) {
 		memcpy(l->text + l->len, "...", 3);
 		l->len += 3;
@@ -320,7 +320,7 @@ begin_line(struct line *l, const char *event)
 	add_pair(l, "event", event);
 }
 
-/* Who does not read the log holds up each session once, for so long. */
+/* A log that nobody reads holds up each session once, for this long. */
 static bool
 is_read_soon(void)
 {
@@ -349,7 +349,7 @@ put_head(char *to, size_t size, int priority)
 	return n > 0 && (size_t)n < size ? (size_t)n : 0;
 }
 
-/* A logger that was started anew is looked for once, if that is possible. */
+/* If syslogd was started anew, connect to it once more, where we may. */
 static void
 send_syslog(const struct line *l, int priority)
 {
@@ -369,7 +369,7 @@ send_syslog(const struct line *l, int priority)
 	}
 }
 
-/* In one write: lines of several processes do not mix. */
+/* In one write, so that lines of several processes do not mix. */
 static void
 write_line(struct line *l, const struct kind *k)
 {
@@ -393,8 +393,8 @@ write_line(struct line *l, const struct kind *k)
 }
 
 /*
- * The pairs up to a NULL key; the status comes first.  NULL: it is one line too
- * many.
+ * Collect the pairs up to a NULL key; the status comes first.  NULL: it is one
+ * line too many.
  */
 static const struct kind *
 collect(struct line *l, const char *event, va_list pairs)

@@ -3,8 +3,8 @@
  * process.c - another program: started, watched with a deadline, ended.
  *
  * The child is started without a copy of our memory (posix_spawn).  What it
- * prints is taken while it runs, so that it never waits for us; what matters is
- * its exit, not that its pipes are closed, which others may hold open too.
+ * prints is taken while it runs, so that it never waits for us.  What counts is
+ * its exit, not the end of its pipes, which others may hold open as well.
  */
 #define _GNU_SOURCE	/* pipe2(2), posix_spawn's extensions */
 
@@ -65,7 +65,7 @@ process_path(const char *word)
 	return path;
 }
 
-/* From there on the child has none. */
+/* The child has no descriptor from this one on. */
 static int
 child_closes(posix_spawn_file_actions_t *a, int from)
 {
@@ -81,7 +81,7 @@ child_closes(posix_spawn_file_actions_t *a, int from)
 #endif
 }
 
-/* Each is above what the child's become, so that none is overwritten. */
+/* All of files are above the child's numbers, so that none is overwritten. */
 static int
 child_files(posix_spawn_file_actions_t *a, const int *files, size_t n)
 {
@@ -121,7 +121,7 @@ spawn(struct process *p, char *const *words, char *const *env,
 	posix_spawnattr_t state;
 	int e;
 
-	/* Or we would never learn how it ended. */
+	/* If it were ignored, we would never learn how the child ended. */
 	signal(SIGCHLD, SIG_DFL);
 	if ((e = posix_spawn_file_actions_init(&actions)) != 0)
 		return e;
@@ -146,7 +146,7 @@ close_all(int *fds, size_t n)
 			close(fds[i]);
 }
 
-/* A pipe: our end is p's, the child's the answer; or -1. */
+/* A pipe: our end goes into p, the child's is returned; or -1. */
 static int
 make_pipe(struct process *p, int which)
 {
@@ -163,7 +163,7 @@ make_pipe(struct process *p, int which)
 	return fd;
 }
 
-/* Copies above what the child is to have; errno, or 0. */
+/* Copy the descriptors above the child's numbers; errno, or 0. */
 static int
 lift(struct process *p, const int *files, int *lifted, size_t n)
 {
@@ -222,7 +222,7 @@ process_start(struct process *p, const char *what, char *const *words,
 
 /* What it prints. */
 
-/* A character more; what does not fit, or is not ASCII, is not kept. */
+/* Add a character if it fits; all but printable ASCII becomes "?". */
 static void
 add_char(struct process_line *l, char c, size_t limit)
 {
@@ -294,7 +294,7 @@ take(struct process *p, int which)
 	}
 }
 
-/* What is still in the pipes, but not what somebody goes on to write. */
+/* Take what is still in the pipes, but not what others go on to write. */
 static void
 drain(struct process *p)
 {
@@ -321,8 +321,8 @@ pause_for(int64_t ms)
 
 /*
  * One wait for whatever comes, of at most ms.  Without a pidfd (a kernel before
- * 5.3, or one whose supervisor forbids it), and where poll(2) fails, we look
- * again and again.
+ * 5.3, or a supervisor that forbids it), and where poll(2) fails, we look again
+ * and again.
  */
 static void
 watch(struct process *p, int64_t ms)
@@ -349,7 +349,7 @@ has_exited(struct process *p)
 	return waitpid(p->pid, &p->status, WNOHANG) == p->pid;
 }
 
-/* For at most ms; less if it is not wanted any more, or SIGTERM came. */
+/* For at most ms; less if nobody wants the result any more, or at SIGTERM. */
 static bool
 wait_for_exit(struct process *p, int64_t ms)
 {
@@ -366,7 +366,7 @@ wait_for_exit(struct process *p, int64_t ms)
 	return false;
 }
 
-/* A signal for us is not for the child: it may finish, but not take long. */
+/* A signal to us is not one to the child: it may finish, but not take long. */
 static bool
 wait_for_end(struct process *p, const struct process_limits *limits)
 {
@@ -386,7 +386,7 @@ wait_for_end(struct process *p, const struct process_limits *limits)
 	return false;
 }
 
-/* Its whole process group, which is its own. */
+/* End the child with its process group, which is its own. */
 static void
 end_group(struct process *p)
 {
@@ -401,7 +401,7 @@ end_group(struct process *p)
 		gone = wait_for_exit(p, endings[i].patience);
 	}
 	kill(-p->pid, SIGKILL);		/* those it left behind */
-	/* As one that became root: it may still take the message. */
+	/* One that became root can't be killed, and may take the message. */
 	if (gone)
 		return;
 	snprintf(what, sizeof(what), "%s: could not be ended", p->what);

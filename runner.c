@@ -6,8 +6,8 @@
  * needs but must not be able to do, even if it has been subverted: it reads
  * requests, compares each with the settings, and answers.  Programs that it
  * starts must not inherit the sandbox: a delivery program may be set-user-ID,
- * and writes where it likes.  It ends with the session, which has the other end
- * of its socket, the only one, and hands that on to smtpd-tls.
+ * and writes where it likes.  It ends with the session, which alone has the
+ * other end of its socket, and hands that on to smtpd-tls.
  */
 #define _GNU_SOURCE	/* POLLRDHUP */
 
@@ -30,10 +30,10 @@
 #include "runner.h"
 
 #define VARIABLE	"SMTPD_RUNNER"	/* for smtpd-tls: its descriptor */
-#define EXTRA		1000	/* ms; the runner itself never takes as long */
+#define EXTRA		1000	/* ms: more than the runner itself takes */
 #define STRINGS_MAX	(64UL << 20)	/* more than execve(2) takes */
 #define PROGRAMS_MAX	(SERVER_LISTS * SERVERS_MAX)
-#define LAST_WORDS	2000	/* ms for a filter, from the session's end on */
+#define LAST_WORDS	2000	/* ms for a program, once the session is over */
 #define SEND_TRIES	100	/* 10 ms apart, while the kernel has no room */
 
 enum request_kind {
@@ -68,7 +68,7 @@ static struct {
 	int64_t		 stop;		/* end of all programs' grace, or 0 */
 } runner = { .fd = -1 };
 
-/* There may be no memory for it now, but that passes. */
+/* The kernel may have no memory for it now, but that passes. */
 static ssize_t
 send_message(int socket, const struct msghdr *msg)
 {
@@ -138,7 +138,7 @@ static struct {
 	struct process	 process;
 } programs[PROGRAMS_MAX];
 
-/* So many strings, one behind the other, as a list; NULL: they are not. */
+/* n strings, one after the other, as a list; NULL: they are not that. */
 static char **
 split_strings(char **p, const char *end, size_t n)
 {
@@ -160,7 +160,7 @@ split_strings(char **p, const char *end, size_t n)
 	return list;
 }
 
-/* Neither can wait for somebody who does not read. */
+/* A session that is gone needs no runner. */
 static void
 send_answer(const struct answer *a, int fd)
 {
@@ -258,7 +258,7 @@ end_program(size_t i)
 	programs[i].server = NULL;
 }
 
-/* Its place among those that were started: where it was, or a free one. */
+/* A program's place in the table: the one it had, or a free one. */
 static size_t
 place_of(const struct server *s)
 {
@@ -329,7 +329,7 @@ static const struct {
 	[CONNECT] = { open_stream, 8192 }
 };
 
-/* False: it can't be one, or there is nobody any more. */
+/* False: it can't be a request, or nobody is there any more. */
 static bool
 serve_request(struct connection *c, const struct request *r, int fd)
 {
@@ -350,8 +350,8 @@ serve_request(struct connection *c, const struct request *r, int fd)
 }
 
 /*
- * The client's descriptors are not kept open here.  Nobody else reads our
- * memory either, as a program of the same user could.
+ * The client's descriptors are not kept open here.  Nor may others read our
+ * memory, as a program of the same user otherwise could.
  */
 static void __attribute__((noreturn))
 serve_session(int socket, struct connection *c)
@@ -420,8 +420,8 @@ runner_start(struct connection *c)
 }
 
 /*
- * For good; errno is kept.  It sees that nobody waits any more, and ends what
- * it runs.
+ * Give the runner up for good; errno is kept.  It sees that nobody waits any
+ * more, and ends what it runs.
  */
 static void
 abandon(void)
@@ -434,8 +434,8 @@ abandon(void)
 }
 
 /*
- * Until it answers.  At SIGTERM a program that has begun may finish, if that
- * does not take longer than grace: what we do not know of comes a second time.
+ * Wait until it answers.  At SIGTERM a program that has begun may finish within
+ * grace: a message whose fate we do not learn comes a second time.
  */
 static bool
 await_answer(int64_t ms, int64_t grace)
@@ -517,7 +517,7 @@ runner_create(void)
 	return fd;
 }
 
-/* Strings one behind the other; from NULL: only how long they are. */
+/* Put strings one after the other; if to is NULL, only measure them. */
 static size_t
 join(char *to, char *const *list, size_t *n)
 {
@@ -542,7 +542,7 @@ runner_run(char *const *argv, char *const *env, int in,
 	char *strings;
 	int error, fd;
 
-	/* What has not begun when we are to end is not begun. */
+	/* No program is begun once we are to end. */
 	if (runner.fd == -1 || conn_stopped())
 		return runner.fd == -1 ? EPIPE : ECANCELED;
 	len = join(NULL, argv, &r.argc);
@@ -559,7 +559,7 @@ runner_run(char *const *argv, char *const *env, int in,
 		*result = a.result;
 		return a.error;
 	}
-	/* It ends what it runs, if it can; but who knows? */
+	/* The runner ends what it runs, if it can; we can't know. */
 	log_error(0, "exec: the message may have been taken all the same",
 	    argv[0]);
 	return error;

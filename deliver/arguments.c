@@ -4,8 +4,8 @@
  * of the settings, and its environment, made from nothing.
  *
  * Nothing is expanded: a word is {sender}, {recipient} or {recipients}, or it
- * is passed on as it is.  The runner asks here whether what a session wants run
- * could be what is made here.
+ * is passed on as it is.  The runner asks here whether what a session wants to
+ * run could have been made here.
  */
 #define _GNU_SOURCE	/* asprintf(3) */
 
@@ -18,7 +18,7 @@
 
 #include "deliver.h"
 
-/* What the kernel takes as one variable is 32 pages; less its name. */
+/* The kernel takes a variable of at most 32 pages, its name included. */
 #define VARIABLE_MAX	(32 * 4096 - 32)
 
 static const char *const body_names[] = {
@@ -28,7 +28,7 @@ static const char *const body_names[] = {
 	[SESSION_BODY_BINARY] = "BINARYMIME"
 };
 
-/* What the runner lets through; the first as it is here. */
+/* What the runner lets through; the first only with the value it has here. */
 static const char *const env_names[] = {
 	"PATH", "SENDER", "RECIPIENT", "RECIPIENTS", "REMOTE_ADDR",
 	"REMOTE_PORT", "HELO", "PROTOCOL", "AUTH_USER", "TLS_PROTOCOL",
@@ -139,7 +139,7 @@ env_set(struct arguments *a, const char *name, const char *value)
 
 enum part { WHOLE, BEFORE, AFTER };	/* the blank, in each string */
 
-/* One of a list on each line: nothing in it has a newline. */
+/* A list, one on each line: nothing in it has a newline. */
 static bool
 env_list(struct arguments *a, const char *name, const struct strings *list,
     enum part part)
@@ -167,8 +167,8 @@ env_list(struct arguments *a, const char *name, const struct strings *list,
 
 /*
  * Only RECIPIENTS, DSN_NOTIFY and DSN_ORCPT grow with the recipients, and a run
- * for each of them has none of these.  All variables and arguments together are
- * less than the kernel takes, with any usual limit of the stack.
+ * for each recipient has no such list.  All variables and arguments together
+ * are less than the kernel takes, with any usual limit of the stack.
  */
 bool
 arguments_room(const struct connection *c, const struct session_rcpt *r)
@@ -229,7 +229,7 @@ program_search(void)
 	return path != NULL ? path : _PATH_STDPATH;
 }
 
-/* Each is there in every run, empty if there is nothing to say. */
+/* All of them are set in every run, empty if there is nothing to say. */
 static bool
 make_env(struct arguments *a, struct connection *c, uint64_t size,
     const char *recipient)
@@ -278,7 +278,7 @@ arguments_free(struct arguments *a)
 	free(a->argv);
 }
 
-/* The words of the settings, with any sender and recipients. */
+/* Are they the words of the settings, with any sender and recipients? */
 static bool
 argv_allowed(char *const *words, char *const *argv, size_t argc)
 {
@@ -303,7 +303,7 @@ argv_allowed(char *const *words, char *const *argv, size_t argc)
 	return true;
 }
 
-/* One of ours, for the first time; PATH as it is here. */
+/* Is it one of ours, and the first of its name?  PATH must be as it is here. */
 static bool
 env_allowed(const char *variable, uint64_t *seen)
 {

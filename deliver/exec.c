@@ -2,8 +2,9 @@
 /*
  * exec.c - a delivery program, as it is run outside the sandbox.
  *
- * No shell: what arguments.c makes, the message in a file without a name as
- * standard input, and no other descriptor of ours (see process.c).
+ * It gets what arguments.c makes, without a shell, the message in a file
+ * without a name as standard input, and no other descriptor of ours (see
+ * process.c).
  */
 #define _GNU_SOURCE	/* O_TMPFILE */
 
@@ -20,7 +21,7 @@
 #include "deliver.h"
 #include "process.h"
 
-/* The message's file.  Not for keeps: no name, no fsync. */
+/* The message's file.  It is temporary: no name, no fsync. */
 
 static const char *
 tmp_dir(void)

@@ -25,10 +25,10 @@
 #define OTHERS		(-1)	/* timeout and signals included */
 
 /*
- * By exit status.  Only what is meant as a refusal refuses: a typo in a script
- * (127), an exception that nobody caught (1) or a server that can't be reached
- * must not cost the message.  What is printed before one of those others is
- * for the log, not for the client.
+ * By exit status.  Only a status that is meant as a refusal refuses: a typo in
+ * a script (127), an uncaught exception (1) or a server that can't be reached
+ * must not lose the message.  What a program prints before such an exit is for
+ * the log, not for the client.
  */
 static const struct outcome {
 	int		 status;
@@ -94,7 +94,7 @@ own_code(const char *text, int code)
 	return n / 100 == code / 100 && n != 421 ? n : 0;
 }
 
-/* The same for an enhanced status code, by itself or after that: its length. */
+/* The length of an enhanced status code of its own, with or without a code. */
 static size_t
 own_status(const char *text, int code)
 {

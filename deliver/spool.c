@@ -3,10 +3,10 @@
  * spool.c - messages into a Maildir, durable before anybody is told so.
  *
  * Where the file system can do it, a message is a file without a name until it
- * is whole, and then gets one in tmp/, is synced and moved to new/: what is cut
- * short leaves nothing, whatever cut it, and the time in which a kill leaves a
- * whole message in tmp/ is that of one fsync.  Elsewhere it has a name in tmp/
- * from the start.  Directories are opened once, at the first message, and all
+ * is whole; then it gets one in tmp/, is synced and moved to new/.  A message
+ * cut short leaves nothing, whatever cut it, and a kill leaves a whole message
+ * in tmp/ only during one fsync.  Elsewhere it has a name in tmp/ from the
+ * start.  Directories are opened once, at the first message, and everything
  * below them is done relative to these descriptors.
  */
 #define _GNU_SOURCE	/* O_TMPFILE, renameat2(2) */
@@ -40,9 +40,9 @@ static struct {
 	const char	*path;
 	int		 mode;		/* in which messages are opened */
 	int		 dir, tmp, new;
-	bool		 unsynced;	/* a directory may not last yet */
+	bool		 unsynced;	/* a directory may not be durable yet */
 	bool		 named;		/* this message has a name in tmp/ */
-	bool		 no_unnamed;	/* the file system can't do without */
+	bool		 no_unnamed;	/* files need a name from the start */
 	bool		 by_proc;	/* link through /proc */
 	unsigned	 count;
 	char		 host[65];
@@ -81,7 +81,7 @@ close_spool(void)
 }
 
 /*
- * In a directory of somebody else, or one that everybody may write to, others
+ * In somebody else's directory, or one that everybody may write to, others
  * could put links in our way or take messages out.
  */
 static const char *
@@ -161,7 +161,7 @@ sync_fd(int fd)
 	return n;
 }
 
-/* The directory above may be closed to us: then all of the file system. */
+/* If we may not open the directory above, sync the whole file system. */
 static int
 sync_above(void)
 {
@@ -188,9 +188,9 @@ sync_parts(bool above)
 }
 
 /*
- * Make what is missing.  cur/ comes last, when the others and the spool itself
- * are sure to last: if the process that made them was killed or could not sync,
- * the next one finds no cur/ and makes sure of them.
+ * Make what is missing.  cur/ comes last, once the others and the spool itself
+ * are durable: if the process that made them was killed or could not sync, the
+ * next one finds no cur/ and syncs them.
  */
 static int
 make_parts(void)
@@ -210,10 +210,10 @@ make_parts(void)
 }
 
 /*
- * How a file without a name can get one.  By its descriptor alone a process
- * may link only with a capability, or since Linux 6.10 if it opened the file
- * itself; "." as the new name tells without linking anything.  Else by way
- * of /proc, if that is there.
+ * How can a file without a name get one?  A process may link it by its
+ * descriptor alone only with a capability, or since Linux 6.10 if it opened the
+ * file itself; trying "." as the new name tells without linking anything.
+ * Otherwise through /proc, if that is there.
  */
 static void
 probe_link(void)
@@ -225,7 +225,7 @@ probe_link(void)
 	spool.no_unnamed = access("/proc/self/fd", X_OK) == -1;
 }
 
-/* Part of each name; without what would mean something in it. */
+/* Part of each name, cut before anything that would mean something there. */
 static void
 find_host(void)
 {
@@ -281,7 +281,7 @@ spool_make(const char *path)
 	close_spool();
 }
 
-/* A name that nobody else makes, as Maildir wants it. */
+/* A unique name, as Maildir wants it. */
 static void
 next_name(void)
 {
@@ -312,7 +312,7 @@ create_named(void)
 
 /*
  * In tmp/, although new/ would be one directory less to open: so the sandbox
- * need not let anything be written to in new/, only moved there.
+ * need not let files in new/ be written to, only moved there.
  */
 static int
 create_file(void)
@@ -338,7 +338,7 @@ spool_create(const struct settings *set)
 	int fd = -1;
 
 	spool.path = set->spool;
-	/* The sandbox lets it be read only where somebody has to. */
+	/* The sandbox lets it be read only where filters have to. */
 	spool.mode = set->servers[MILTER][0].text != NULL ? O_RDWR : O_WRONLY;
 	if (spool.new != -1 || open_spool() == 0)
 		fd = create_file();
@@ -377,12 +377,12 @@ link_unnamed(int fd)
 }
 
 /*
- * First the octets, then the name, then that the name is there: a name in new/
- * is never that of half a message, not even after a power cut.
+ * The octets are synced first, then the name, then the directory: a name in
+ * new/ is never that of half a message, not even after a power cut.
  *
- * It has a name in tmp/ before it is synced: without a journal, as on ext2, a
- * file that nothing linked to when it was synced is taken away by fsck, even if
- * its name is in a directory that was synced after it.
+ * It has a name in tmp/ before it is synced: without a journal, as on ext2,
+ * fsck removes a file that had no link when it was synced, even if its name is
+ * in a directory that was synced after it.
  */
 static int
 commit_file(int fd)
@@ -456,7 +456,7 @@ check_part(int dir, const char *name)
 	    NULL : strerror(errno);
 }
 
-/* The only way to know it: access(2) does not tell of a full disk, or /proc. */
+/* There is no other way to know: access(2) ignores a full disk, or /proc. */
 static int
 try_mkdir(const char *parent)
 {
@@ -470,7 +470,7 @@ try_mkdir(const char *parent)
 	return mkdir(path, 0700) == -1 ? -1 : rmdir(path);
 }
 
-/* It will be made: can it be? */
+/* It will have to be made: is that possible? */
 static int
 check_missing(const char *path)
 {

@@ -3,8 +3,8 @@
  * trace.c - the lines that are put on top of a message: the envelope, and the
  * Received field of RFC 5321 section 4.4 with the calendar that it takes.
  *
- * All above the first Received is ours, so that nothing in the message can
- * pass for the envelope.
+ * Everything above the first Received is ours, so that nothing in the message
+ * can pass for the envelope.
  */
 #include <sys/types.h>
 
@@ -118,7 +118,7 @@ format_date(char *p, size_t size, time_t now)
 	    second / 3600, second / 60 % 60, second % 60);
 }
 
-/* RFC 5322 section 3.2.2: what would end a comment is quoted in it. */
+/* RFC 5322 section 3.2.2: what would end a comment is quoted inside it. */
 static void
 quote_comment(char *p, size_t size, const char *text)
 {
@@ -150,8 +150,8 @@ put_tls(struct output *o, const struct connection *c)
 }
 
 /*
- * Who logged in.  No line of ours has an octet that the message could not have,
- * as it was announced.
+ * The user who logged in.  No line of ours has an octet that the message, as
+ * announced by MAIL, could not have.
  */
 static void
 copy_user(char *p, size_t size, const struct connection *c)
@@ -163,7 +163,7 @@ copy_user(char *p, size_t size, const struct connection *c)
 			*p = '?';
 }
 
-/* In the form that others write and read. */
+/* In the form that other servers write, and filters read. */
 static void
 put_user(struct output *o, const struct connection *c)
 {
@@ -192,7 +192,7 @@ put_received(struct output *o, struct connection *c, const char *recipient)
 		put_tls(o, c);
 	if (c->settings.received_user && c->user[0] != '\0')
 		put_user(o, c);
-	/* Another would have to be quoted, or it might end the field. */
+	/* Any other would have to be quoted, or it might end the field. */
 	if (recipient != NULL && (address_mailbox(recipient) ||
 	    strcasecmp(recipient, "postmaster") == 0)) {
 		fold(o);
@@ -216,7 +216,7 @@ put_field(struct output *o, const char *name, const char *value,
 	put_line_end(o);
 }
 
-/* With what its RCPT asked for, if it did. */
+/* With what its RCPT asked for, if anything. */
 static void
 put_recipient(struct output *o, struct connection *c, unsigned number)
 {
@@ -236,7 +236,7 @@ put_recipient(struct output *o, struct connection *c, unsigned number)
 		put_field(o, "Original-Recipient: ", dsn + len + 1, "");
 }
 
-/* A field, with LF where it goes on in another line. */
+/* A field, with LF where it continues on another line. */
 static void
 put_lines(struct output *o, const char *p)
 {

@@ -6,7 +6,7 @@
  * starts in two thirds of the time.  When a session turns out to need GnuTLS,
  * the process becomes `smtpd-tls', which is built from the same files.  RFC
  * 3207 section 4.2 wants all that was said in clear forgotten at STARTTLS: here
- * the very memory is gone, buffers, parser and all.  What goes along is in one
+ * the very memory is gone, buffers, parser and all.  What is handed over is one
  * line of the environment.
  */
 #include <sys/auxv.h>
@@ -27,8 +27,8 @@
 
 #define NAME	"smtpd-tls"
 #define STATE	"SMTPD_STARTTLS"
-#define TEST_TICK	5	/* ms; so long, so often, a new program has */
-#define TEST_TICKS	1000	/* to show that it works */
+#define TEST_TICK	5	/* ms; after so many of these a new program */
+#define TEST_TICKS	1000	/* must have shown that it works */
 
 static char	**arguments;
 
@@ -61,7 +61,7 @@ handover_arguments(char **argv)
 	arguments = argv;
 }
 
-/* Will the session need it before the first word, or this check at all? */
+/* ahead: will any session need it?  Else: will this one, from the start? */
 bool
 handover_at_start(const struct settings *set, bool ahead)
 {
@@ -87,7 +87,7 @@ handover_now(void)
 	handover_to(handover_program());
 }
 
-/* The words of the one that is to print its settings, to nobody. */
+/* Start the program with our arguments and -T, its output to nobody. */
 static pid_t
 start_test(const char *program)
 {

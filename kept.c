@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * kept.c - descriptors that go along when smtpd becomes smtpd-tls, which could
- * not make them again inside the sandbox.
+ * kept.c - descriptors that smtpd passes on when it becomes smtpd-tls, which
+ * could not make them again inside the sandbox.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +20,8 @@ kept_set(const char *name, int fd)
 }
 
 /*
- * It is the same process that has it: what else may be in the environment is
- * not for us.
+ * The process id must be ours: a variable from any other process is not meant
+ * for us.
  */
 int
 kept_get(const char *name)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * peer.c - who the client is, by those who know: the supervisor's variables, or
- * the socket.
+ * peer.c - who the client is, as told by the supervisor's variables or by the
+ * socket.
  */
 #include <sys/socket.h>
 
@@ -80,7 +80,7 @@ peer_text(const struct sockaddr *sa, char *addr, size_t size, char *port,
 		return false;
 	if (inet_ntop(sa->sa_family, from, addr, (socklen_t)size) == NULL)
 		return false;
-	/* The port is at the same place in both. */
+	/* The port is in the same place in both. */
 	snprintf(port, port_size, "%u", ntohs(a.v4->sin_port));
 	n = strlen(addr);
 	if (sa->sa_family == AF_INET6 && a.v6->sin6_scope_id != 0)
@@ -112,7 +112,7 @@ peer_from_socket(struct connection *c)
 	peer_set(c, &a.sa);
 }
 
-/* systemd says it, tcpserver and s6 say it; inetd leaves it to us. */
+/* systemd, tcpserver and s6 say it; inetd leaves it to us. */
 void
 peer_find(struct connection *c)
 {

@@ -31,14 +31,14 @@ static const char v2_start[] = "\r\n\r\n\0\r\nQUIT\n";
 #define V1_START	(sizeof(v1_start) - 1)
 #define V2_START	(sizeof(v2_start) - 1)
 
-/* Does what is there of it begin as that? */
+/* Does it begin like that, as far as it has come? */
 static bool
 starts(const unsigned char *buf, size_t len, const char *with, size_t size)
 {
 	return memcmp(buf, with, len < size ? len : size) == 0;
 }
 
-/* Without a CR as the last octet, two more are missing at the least. */
+/* Unless the last octet is a CR, at least two more are missing. */
 static int
 need_v1(const unsigned char *buf, size_t len)
 {
@@ -195,7 +195,7 @@ parse_v2(const unsigned char *buf, size_t len, struct proxy_header *h)
 	case 0x21:
 		return parse_block(AF_INET6, buf + V2_MIN, len - V2_MIN, h);
 	case 0x00:			/* unspecified */
-	case 0x31:			/* AF_UNIX: has no address for us */
+	case 0x31:			/* AF_UNIX: no address for us */
 		return 0;
 	default:			/* datagrams, or not assigned */
 		return -1;
@@ -222,7 +222,7 @@ proxy_parse(const unsigned char *buf, size_t len, struct proxy_header *header)
 /* What peer.c calls a client that has no address. */
 static const char local[] = "local";
 
-/* "192.0.2.0" into family and octets; without the zone that IPv6 may have. */
+/* "192.0.2.0" into family and octets, without the zone that IPv6 may have. */
 static int
 read_address(const char *text, int *family, unsigned char *octets)
 {
@@ -235,7 +235,7 @@ read_address(const char *text, int *family, unsigned char *octets)
 	return inet_pton(*family, copy, octets) == 1 ? 0 : -1;
 }
 
-/* "ADDRESS/BITS", or an address with all of its bits. */
+/* "ADDRESS/BITS", or an address, which means all its bits. */
 static int
 read_prefix(const char *text, int *family, unsigned char *octets,
     unsigned *bits)
@@ -304,7 +304,7 @@ prefix_match(char *const *prefixes, const char *addr)
 
 /* Reading it. */
 
-/* As read(2), or -1 as of conn_await(); does not block after that. */
+/* As read(2), or -1 as from conn_await(); does not block after that. */
 static ssize_t
 read_some(void *buf, size_t len, int64_t deadline)
 {
@@ -326,7 +326,7 @@ reject(const char *addr, const char *reason)
 	return -1;
 }
 
-/* A health check goes as it came, or with a reset. */
+/* A health check just closes the connection, or resets it. */
 static int
 cut_short(const char *addr, ssize_t n, size_t len)
 {
@@ -338,7 +338,7 @@ cut_short(const char *addr, ssize_t n, size_t len)
 	    strerror(errno));
 }
 
-/* Anybody else could pretend to be any client. */
+/* Others could pretend to be any client. */
 static bool
 may_send(const struct connection *c)
 {

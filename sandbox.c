@@ -6,10 +6,10 @@
  * Landlock leaves it the spool to write to and the files that the settings
  * name, seccomp the system calls of a session: no new descriptors but files, no
  * processes, no sockets, no programs but smtpd-tls, which starts with all of
- * this in force.  What else there is to do, runner.c does.  (Through the
- * dynamic loader, which must be executable, that is any program in reach; but
- * none could do more than what ran it.)  Both are set up without a library, and
- * with little: a filter costs by its length, a rule by the path that it opens.
+ * this in force.  Everything else is done by runner.c.  (By way of the dynamic
+ * loader, which must be executable, any program in reach can be run; but none
+ * could do more than what ran it.)  Both are set up without a library and kept
+ * small: a filter costs by its length, a rule by the path that it opens.
  */
 #define _GNU_SOURCE	/* O_PATH */
 
@@ -41,8 +41,8 @@
 
 
 /*
- * Landlock's numbers are here and not from its header, which is older than the
- * kernel on many a system.
+ * Landlock's numbers are here, since its header is older than the kernel on
+ * many systems.
  */
 #define LL_CREATE_RULESET	444
 #define LL_ADD_RULE		445
@@ -96,10 +96,10 @@ static const struct {
 };
 
 /*
- * What starting smtpd-tls reads: the dynamic loader, which is executed, the
- * libraries, and files of the system's that must not be missed.  Few rules,
- * since each costs as much as twenty system calls: /lib needs none where it is
- * a link into /usr.
+ * What smtpd-tls reads when it starts: the dynamic loader, which is executed,
+ * the libraries, and some files of the system.  The rules are few, since each
+ * costs as much as twenty system calls: /lib needs none where it is a link into
+ * /usr.
  */
 #define NO_LINK		(O_DIRECTORY | O_NOFOLLOW)
 static const struct {
@@ -118,9 +118,9 @@ static const struct {
 
 #ifdef ARCH
 /*
- * The calls of a session.  Absent on purpose: all that makes a process, a
- * socket, a device or a program, that looks at another process or signals to
- * one, that changes who we are, ioctl(2), and chmod(2), which Landlock does not
+ * The calls of a session.  Absent on purpose: those that make a process, a
+ * socket, a device or a program, that look at or signal another process, or
+ * that change who we are; ioctl(2); and chmod(2), which Landlock does not
  * govern.  What is not here fails with ENOSYS, as on an older kernel, so that a
  * libc newer than this list falls back.
  */
@@ -158,11 +158,11 @@ static const unsigned short start_calls[] = {
 #ifdef __NR_arch_prctl
 	__NR_arch_prctl,
 #endif
-	/* To give up the same once more. */
+	/* To give up the same again. */
 	__NR_seccomp
 };
 
-/* To be given a descriptor: by the runner, or the process with the keys. */
+/* To receive a descriptor from the runner or the process with the keys. */
 static const unsigned short receive_calls[] = { __NR_recvmsg };
 
 /* To give up more, once there is TLS. */
@@ -171,9 +171,9 @@ static const unsigned short narrow_calls[] = {
 };
 
 /*
- * Calls that could do more than what a session does with them, by the argument
- * that tells: fcntl(2) can have others signalled, prlimit64(2) take others'
- * descriptors away, sendto(2) with an address connect.
+ * Calls that can do more than a session needs, and the argument that is
+ * checked: fcntl(2) can have other processes signalled, prlimit64(2) take away
+ * their descriptors, sendto(2) with an address connect.
  */
 static const struct {
 	unsigned short	 call, argument;
@@ -198,11 +198,11 @@ static const struct {
 #define HIGH_HALF	0
 #endif
 
-#define CALLS_MAX	512	/* no such number is as high */
+#define CALLS_MAX	512	/* above all numbers of calls */
 #define WORDS_MAX	(CALLS_MAX / 32)
 #define PROGRAM_MAX	(3 * WORDS_MAX + 64)
 
-/* Of the Berkeley packet filter, which seccomp(2) runs for each call. */
+/* A Berkeley packet filter, which seccomp(2) runs for each call. */
 struct program {
 	struct sock_filter code[PROGRAM_MAX];
 	unsigned short	 len;
@@ -210,7 +210,7 @@ struct program {
 
 enum { IF, ELSE, ALWAYS };	/* how an instruction jumps */
 
-/* A place in it, to which those in from jump. */
+/* A place in the program, to which the instructions in from jump. */
 struct label {
 	struct {
 		unsigned short at;
@@ -220,7 +220,7 @@ struct label {
 };
 #endif
 
-/* STARTTLS makes this process smtpd-tls, which has libraries to load. */
+/* STARTTLS turns this process into smtpd-tls, which loads libraries. */
 static bool
 may_become_other(const struct settings *s)
 {
@@ -271,7 +271,7 @@ go(struct program *p, struct label *to)
 	add_op(p, BPF_JMP | BPF_JA, 0);
 }
 
-/* Here it is. */
+/* The label is here: fill in the jumps to it. */
 static void
 place_label(struct program *p, struct label *l)
 {
@@ -291,7 +291,7 @@ place_label(struct program *p, struct label *l)
 	l->n = 0;
 }
 
-/* The number is loaded, and is so behind this for all other calls. */
+/* The number is loaded, and still is after this for all other calls. */
 static void
 narrow_call(struct program *p, unsigned call, unsigned argument, bool wide,
     const uint32_t *values, size_t n)
@@ -317,9 +317,9 @@ narrow_call(struct program *p, unsigned call, unsigned argument, bool wide,
 }
 
 /*
- * A bit for each number, in words of 32; words without any are left out.  A
- * chain of comparisons would be understood by the kernel's cache of constant
- * answers, but filling that costs 0.15 ms a process, ten times this.
+ * A bit for each number, in words of 32; words without any are left out.  The
+ * kernel's cache of constant answers would understand a chain of comparisons,
+ * but filling that costs 0.15 ms a process, ten times this.
  */
 static void
 allow_words(struct program *p, const uint32_t *words)
@@ -422,7 +422,7 @@ paths_version(void)
 }
 
 /*
- * What is not there needs no rule; it won't be found later either.  1: it was
+ * What is not there needs no rule, and won't be found later, either.  1: it was
  * not there.
  */
 static int
@@ -513,7 +513,7 @@ static const struct {
 	{ "new", LL_MAKE_REG | LL_REFER },
 };
 
-/* What is not there could not be made, which is told at the first message. */
+/* A missing directory could not be made; the first message will be told. */
 static int
 paths_spool(int set, const struct settings *s)
 {
@@ -552,7 +552,7 @@ paths_enter(const struct connection *c, bool all)
 	    sizeof(levels[level].handled), 0);
 	if (set == -1)
 		return -1;
-	/* From in here it can't be. */
+	/* Inside the sandbox it can't be made. */
 	if (all && s->spool != NULL)
 		spool_make(s->spool);
 	if (paths_spool(set, s) == 0 && (!all || (paths_files(set, c) == 0 &&
@@ -577,7 +577,7 @@ limits_enter(void)
 	prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
 }
 
-/* The leak check of AddressSanitizer makes a process. */
+/* No sandbox with AddressSanitizer, whose leak check makes a process. */
 static bool
 wanted(const struct settings *s)
 {

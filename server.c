@@ -2,7 +2,7 @@
 /*
  * server.c - a connection to a filter: a UNIX socket, or TCP to an address.
  *
- * Names are not looked up: that has no deadline, and no answer that could be
+ * Names are not looked up: a lookup has no deadline, and its answer can't be
  * relied on.
  */
 #define _GNU_SOURCE	/* POLLRDHUP */
@@ -70,7 +70,7 @@ endpoint_inet(const char *host, in_port_t port, struct endpoint *e)
 	return false;
 }
 
-/* The places to try: one, or with localhost two; -1: no such address. */
+/* The places to try: one, or for localhost two; -1: no such address. */
 static int
 endpoints(const struct server *s, struct endpoint e[2])
 {
@@ -82,7 +82,7 @@ endpoints(const struct server *s, struct endpoint e[2])
 	return endpoint_inet(s->host, s->port, e) ? 1 : -1;
 }
 
-/* 0, or -1 with errno: the deadline, SIGTERM, or nobody waits any more. */
+/* 0, or -1 with errno: the deadline, SIGTERM, or that nobody waits any more. */
 static int
 await_server(int fd, short events, int watch, int64_t deadline)
 {
@@ -105,7 +105,7 @@ await_server(int fd, short events, int watch, int64_t deadline)
 }
 
 /*
- * connect(2) said no.  A local server with a full backlog can only be tried
+ * connect(2) failed.  A local server with a full backlog can only be tried
  * again (EAGAIN); a TCP connection is waited for.
  */
 static int

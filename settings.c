@@ -64,7 +64,7 @@ static const char *const logs[] = {
 	{ name, type, AT(member), value, words, 0, 0, 0 }
 #define COUNT(name, member, value, min, max) \
 	{ name, NUMBER, AT(member), value, NULL, min, max, 0 }
-#define MANY	1000000000	/* as many as you like is 0 */
+#define MANY	1000000000	/* 0 is no limit */
 
 static const struct setting settings[] = {
 	TEXT("hostname", DOMAIN, hostname),
@@ -128,7 +128,7 @@ static const struct setting settings[] = {
 };
 #define SETTINGS	nitems(settings)
 
-/* Of each setting: the line of the file that gave it, and if -o did. */
+/* For each setting: the line of the file that gave it, and whether -o did. */
 static struct {
 	unsigned	 line;
 	bool		 option;
@@ -208,9 +208,9 @@ trim(char *s)
 
 /*
  * Take note of where the setting is given: line 0 is -o, which beats the file,
- * so that its first one for a list begins it anew.  A file that gives another
- * setting twice is a mistake: which of two spools has the mail?  The line of
- * the first, or 0.
+ * so that its first value for a list begins it anew.  Giving any other setting
+ * twice in a file is a mistake: which of two spools would have the mail?
+ * Returns the line of the first, or 0.
  */
 static unsigned
 note_given(const struct setting *setting, unsigned line, struct settings *s)
@@ -265,7 +265,7 @@ assign(struct settings *s, char *text, const char *where, unsigned line,
 /* What some editors write before the first line. */
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
-/* Why a line can't be one, or NULL. */
+/* What is wrong with a line, or NULL. */
 static const char *
 line_fault(const char *line, size_t len)
 {
@@ -456,7 +456,7 @@ finish_tls(struct settings *s)
 	return NULL;
 }
 
-/* A certificate says who it is for; who may come is a list of ours. */
+/* A certificate says whose it is; who may log in is for our list to say. */
 static const char *
 check_external(const struct settings *s)
 {

@@ -81,7 +81,7 @@ dump_string(const struct setting *setting, const void *at)
 		printf("%s = %s\n", setting->name, *string);
 }
 
-/* What a client may say in HELO, but an address literal names nobody. */
+/* What a client may say in HELO, except an address literal. */
 bool
 value_is_domain(const char *s)
 {
@@ -151,7 +151,7 @@ dump_words(const struct setting *setting, const void *at)
 	putchar('\n');
 }
 
-/* The words again, a blank between them: what makes two programs one. */
+/* The words again, one blank between them: equal text is the same program. */
 static char *
 join_words(const char *prefix, char *const *words, size_t size)
 {
@@ -203,7 +203,7 @@ read_place(struct server *s, const char *place)
 	}
 	s->kind = SERVER_INET;
 	s->host = host;
-	/* A zone could not be connected to. */
+	/* We could not connect to an address with a zone. */
 	return error == NULL && ((peer_is_address(host) &&
 	    strchr(host, '%') == NULL) ||
 	    strcasecmp(host, "localhost") == 0) ? 0 : -1;
@@ -332,7 +332,7 @@ dump_bool(const struct setting *setting, const void *at)
 	printf("%s = %s\n", setting->name, setting->words[*b]);
 }
 
-/* Each enum is another type; what they have in common is their size. */
+/* Each enum is a type of its own, but they all have one size. */
 static int
 set_enum(const struct setting *setting, void *at, char *value)
 {

@@ -2,9 +2,9 @@
 /*
  * auth.c - is a user who they say they are?
  *
- * What the program calls (struct auth_module): which mechanisms may be offered,
- * the simple ones of them (PLAIN, RFC 4616; LOGIN; EXTERNAL, RFC 4422), the
- * log of what came of it, and the delay that makes guessing slow.
+ * It has what the program calls (struct auth_module): which mechanisms may be
+ * offered, the simple ones (PLAIN, RFC 4616; LOGIN; EXTERNAL, RFC 4422), the
+ * log of attempts, and the delay that makes guessing slow.
  *
  * User names and passwords are compared octet by octet: no SASLprep (RFC 4013)
  * and no PRECIS (RFC 8265).  They must be UTF-8 without control characters,
@@ -70,7 +70,7 @@ offer_password(const struct connection *c)
 {
 	const struct settings *s = &c->settings;
 
-	/* With a broken file too: a client is to hear of it. */
+	/* With a broken file, too: the client should be told. */
 	return s->auth_file != NULL || s->auth_program != NULL || s->auth_any;
 }
 
@@ -80,7 +80,7 @@ login(struct connection *c, struct session_sasl *sasl)
 {
 	enum auth_result result;
 
-	/* Nor are they empty (RFC 4616 section 2). */
+	/* Nor may they be empty (RFC 4616 section 2). */
 	if (!auth_text(auth.user) || !auth_text(auth.password))
 		return AUTH_WRONG;
 	if (repeat_is_first(auth.user, auth.password)) {
@@ -118,7 +118,7 @@ step_plain(struct connection *c, struct session_sasl *sasl)
 	    !auth_keep(auth.password, sizeof(auth.password), password,
 	    password_len))
 		return AUTH_WRONG;
-	/* To act for someone else (an authzid) is nobody's right here. */
+	/* Nobody may act for somebody else (an authzid) here. */
 	if (authzid_len != 0 && !crypto_equal(sasl->input, authzid_len,
 	    authcid, authcid_len))
 		return AUTH_WRONG;
@@ -191,7 +191,7 @@ offer_external(const struct connection *c)
 
 /*
  * The certificate, verified in the handshake, is the credential; its only
- * common name is the user.  A client may say the same name, or none.  An
+ * common name is the user.  A client may give the same name, or none.  An
  * authority certifies more people than may send here, so the name must be in
  * our file as well.
  */
@@ -227,8 +227,8 @@ static const struct mechanism table[] = {
 #define NMECHANISMS	nitems(table)
 
 /*
- * What the offer depends on and does not change, but for STARTTLS.  Under TLS
- * 1.2 clients bind to tls-unique instead, which an attacker could share
+ * Find out what the offer depends on, which changes only with STARTTLS.  Under
+ * TLS 1.2 clients bind to tls-unique instead, which an attacker could share
  * (RFC 9266 section 1), so they are not offered -PLUS.
  */
 static void
@@ -305,7 +305,7 @@ delay(unsigned failures)
 	(void)conn_await(-1, 0, conn_now() + ms);
 }
 
-/* What is empty is left out of the log. */
+/* An empty value is left out of the log. */
 static const char *
 given(const char *text)
 {
@@ -334,7 +334,7 @@ conclude(struct connection *c, const char *name, enum auth_result result)
 		delay(result == AUTH_BROKEN ? 0 : c->session.auth_failures);
 }
 
-/* What a client got wrong: for PLAIN and LOGIN, which people type. */
+/* What the client got wrong: in detail for PLAIN and LOGIN, typed by people. */
 static const char *
 words_of(const struct outcome *outcome, const char *mechanism)
 {
@@ -376,8 +376,8 @@ take_step(struct connection *c, struct session_sasl *sasl)
 }
 
 /*
- * It is over without a verdict.  A client that has seen a salt asked for a
- * user, and is to leave a trace and pay as for any other guess.
+ * It is over without a verdict.  A client that has seen a salt has asked about
+ * a user, and is to leave a trace and wait as for any other guess.
  */
 static void
 end_attempt(struct connection *c)

@@ -5,9 +5,8 @@
  * The child runs the very session that a supervisor would start; what the
  * listener adds is what supervisors do: limits, signals, and settings that are
  * read anew when they change.  It never reads an octet of a client, and never
- * waits for one.  After a crash it becomes itself once more by exec(2), with
- * its sockets and its places, so that the memory of those who follow is laid
- * out anew.
+ * waits for one.  After a crash it re-executes itself, with its sockets and its
+ * places, so that the memory of later sessions is laid out anew.
  */
 #define _GNU_SOURCE	/* accept4(), closefrom() */
 
@@ -35,8 +34,8 @@
 #define GRACE_MS	15000		/* for sessions, after SIGTERM */
 #define RENEW_AFTER	10000	/* connections: not every leak crashes */
 #define HURRY_PERCENT	70		/* of the places */
-#define TRY_MS		50		/* for a certificate and its key */
-#define TRIES		20		/* and how often */
+#define TRY_MS		50		/* until a certificate and its key */
+#define TRIES		20		/* match; and how often */
 #define EVENTS		64
 
 /* What an event is about: one of these, or a place's number and EV_PLACES. */
@@ -73,7 +72,7 @@ listen_on(const char *where)
 	return 0;
 }
 
-/* sd_listen_fds(3): how many from descriptor 3 on are meant for us. */
+/* sd_listen_fds(3): how many descriptors, from 3 on, are meant for us. */
 static int
 fds_given(void)
 {
@@ -95,7 +94,7 @@ listen_wanted(void)
 	    sockets_listening(STDIN_FILENO);
 }
 
-/* An earlier self has sockets in which clients wait: they must not be lost. */
+/* The sockets of an earlier self, where clients wait, must not be lost. */
 int
 listen_misconfigured(const char *reason)
 {
@@ -130,7 +129,7 @@ bind_all(void)
 			give_up(0, "listen", err);
 }
 
-/* Those of LISTEN_FDS win over standard input. */
+/* The sockets of LISTEN_FDS win over standard input. */
 static void
 take_given(void)
 {
@@ -146,7 +145,7 @@ take_given(void)
 		give_up(errno, "listen", "standard input");
 }
 
-/* Nobody but accept4(2) says who a client is. */
+/* Only accept4(2) says who a client is. */
 static void
 clean_environment(void)
 {
@@ -161,9 +160,9 @@ clean_environment(void)
 }
 
 /*
- * Standard descriptors become /dev/null, all up to LISTEN_FD_MIN are taken, so
- * that nothing of ours gets a number that is a child's.  Standard error stays
- * unless it is, as under inetd, the listening socket.
+ * Standard input and output become /dev/null, and all descriptors below
+ * LISTEN_FD_MIN are taken, so that nothing of ours gets a child's number.
+ * Standard error stays unless it is, as under inetd, the listening socket.
  */
 static void
 arrange_descriptors(void)
@@ -184,7 +183,7 @@ arrange_descriptors(void)
 		close(null);
 }
 
-/* At first; afterwards they stay blocked, and a child gets them unread. */
+/* At the start; they stay blocked, and a child gets them unread. */
 static void
 block_signals(void)
 {
@@ -196,7 +195,7 @@ block_signals(void)
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGUSR1);
-	signal(SIGCHLD, SIG_DFL);	/* ignored, nobody could be reaped */
+	signal(SIGCHLD, SIG_DFL);	/* or nothing could be reaped */
 	l.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	sigaddset(&mask, SIGPIPE);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
@@ -213,8 +212,8 @@ watch_for(int fd, uint32_t events, unsigned what)
 }
 
 /*
- * Before a close(2): a child that was forked a moment ago may still have it
- * open, and for epoll(7) it would go on.
+ * Call this before close(2): a child that was forked a moment ago may still
+ * have it open, and epoll(7) would go on reporting it.
  */
 static void
 unwatch(int fd)
@@ -265,7 +264,7 @@ notify(const char *what)
 	close(fd);
 }
 
-/* "auto" is said once: under inetd standard error is gone afterwards. */
+/* "auto" is resolved once: under inetd standard error is gone afterwards. */
 static void
 open_log(struct settings *set)
 {
@@ -279,8 +278,8 @@ open_log(struct settings *set)
 }
 
 /*
- * Certificates, and a process with their keys.  Both are read again if a file
- * was replaced meanwhile: a certificate goes with its key.
+ * Load certificates, and start a process with their keys.  Both are read again
+ * if a file was replaced meanwhile, since a certificate goes with its key.
  */
 static int
 load_tls(const struct settings *set, char *err, size_t size)
@@ -311,7 +310,7 @@ load_tls(const struct settings *set, char *err, size_t size)
 	return watch_for(fd, EPOLLIN, EV_KEYS);
 }
 
-/* Without TLS it goes on: 454 where it is asked for, all else in clear. */
+/* If it fails we go on without TLS: STARTTLS is 454, all else is in clear. */
 static void
 prepare_tls(const struct settings *set)
 {
@@ -323,7 +322,7 @@ prepare_tls(const struct settings *set)
 		log_error(0, "tls", err);
 }
 
-/* Those who were here before the exec ask the new process. */
+/* Sessions from before the exec will ask the new process. */
 static void
 join_keys(void)
 {
@@ -386,7 +385,7 @@ load_aside(struct settings *set, char *err, size_t size)
 	return -1;
 }
 
-/* True: TLS or passwords came or went, and that is another program. */
+/* True: TLS or passwords were turned on or off: that is another program. */
 static bool
 wants_other(const struct settings *set)
 {
@@ -430,7 +429,7 @@ look_at_program(void)
 	    "program", self, NULL);
 }
 
-/* It ended, and not because we wanted it to: at the next look there is more. */
+/* It ended, and not because we wanted it to; if a restart fails, try later. */
 static void
 lost_keys(const struct settings *set)
 {
@@ -459,7 +458,7 @@ look_for_changes(struct connection *c)
 		reload(c);
 }
 
-/* What would not load again now must not be tried in earnest. */
+/* Exec only if everything would load again now. */
 static void
 renew(struct connection *c)
 {
@@ -508,7 +507,7 @@ crashed(const struct place *p, int status)
 	l.due = "crash";
 }
 
-/* As process 1 there are others' children, too. */
+/* As process 1 we have others' children, too. */
 static void
 reap(void)
 {
@@ -526,8 +525,8 @@ reap(void)
 }
 
 /*
- * In the child: keep the client, the place, and standard error.  The log opens
- * its socket to syslog anew.
+ * In the child: keep only the client, the place, and standard error.  The log
+ * will open its socket to syslog anew.
  */
 static void
 become_session(struct connection *c, int client, int place,
@@ -545,7 +544,7 @@ become_session(struct connection *c, int client, int place,
 
 /* Accepting. */
 
-/* Mostly descriptors or memory: with the spare one, one more can be told so. */
+/* Mostly of descriptors or memory: the spare one serves to tell one client. */
 static void
 short_of(const struct settings *set, int socket, int error)
 {
@@ -565,7 +564,7 @@ short_of(const struct settings *set, int socket, int error)
 	poll(NULL, 0, SHORTAGE_MS);
 }
 
-/* Nobody waits any more, or it is what accept(2) says of a client's network. */
+/* Nobody waits any more, or the client's network failed; see accept(2). */
 static bool
 is_gone(int error)
 {
@@ -614,7 +613,7 @@ fork_session(struct connection *c, int client, const union address *a,
 	return false;
 }
 
-/* One connection of a socket, if there is one: true in its child. */
+/* Accept one connection, if there is one: true in its child. */
 static bool
 accept_one(struct connection *c, int socket)
 {

@@ -4,8 +4,8 @@
  *
  * Only in smtpd-tls: loading GnuTLS costs more than a whole session without it.
  * It owns the one TLS session of this process, from its settings and handshake
- * over records and alerts to its end, and what is said of it.  Certificates and
- * the keys in files are certificates.c's.
+ * through records and alerts to its end, and what the log says of it.
+ * certificates.c has the certificates and the keys in files.
  *
  * The session is never torn down: it ends once, by whatever comes first of a
  * close_notify, an alert, an error of ours or of the network, and from then on
@@ -68,7 +68,7 @@ static struct tls tls;
 /* What sessions share. */
 static struct loaded {
 	bool		 done;
-	bool		 forked;	/* for processes yet to come as well */
+	bool		 forked;	/* and for processes yet to be forked */
 	struct certificates certificates;
 	gnutls_priority_t priority;
 } loaded;
@@ -140,8 +140,8 @@ start_session(struct tls *t, const struct settings *s, char *err, size_t size)
 		rc = gnutls_credentials_set(t->session,
 		    GNUTLS_CRD_CERTIFICATE, loaded.certificates.credentials);
 	/*
-	 * A client that speaks something else over TLS is led astray: RFC 7301
-	 * section 3.2, and the ALPACA attacks.
+	 * A client that speaks another protocol was led here: RFC 7301 section
+	 * 3.2, and the ALPACA attacks.
 	 */
 	if (rc == 0)
 		rc = gnutls_alpn_set_protocols(t->session, &protocol, 1,
@@ -236,7 +236,7 @@ wire_error(struct tls *t, int error)
 }
 
 /*
- * The records of a flight are handed over one by one.  They are gathered and
+ * GnuTLS hands over the records of a flight one by one.  They are gathered, and
  * written when there is something to wait for, so that a flight is one packet
  * and the tickets go along with the reply to the first command.
  */
@@ -255,7 +255,7 @@ wire_push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int count)
 	return total;
 }
 
-/* A record is read in two parts; from the network come many at once. */
+/* GnuTLS reads a record in two parts; we read many records at once. */
 static ssize_t
 wire_pull(gnutls_transport_ptr_t ptr, void *data, size_t size)
 {
@@ -296,7 +296,7 @@ errno_of(int rc)
 	return is_alert(rc) ? ECONNABORTED : EPROTO;
 }
 
-/* Tell the client what was wrong, if it was something that it said. */
+/* Tell the client what was wrong, if the fault was in what it sent. */
 static void
 send_alert(struct tls *t, int rc)
 {
@@ -320,9 +320,9 @@ fail(struct tls *t, int rc)
 
 /*
  * The client's alert that ended the handshake with rc, or -1.  RFC 8446
- * appendix A.1: it may come in clear when keys are in use already, as it does
- * from OpenSSL, and GnuTLS takes it for a record that does not decrypt.  None
- * that does is so short.
+ * appendix A.1: it may come in clear when keys are already in use, as it does
+ * from OpenSSL, and GnuTLS takes it for a record that does not decrypt.  No
+ * encrypted record is as short.
  */
 static int
 alert_of(struct tls *t, int rc)
@@ -420,7 +420,7 @@ highest(struct tls *t, const unsigned char *p)
 {
 	unsigned version = (unsigned)p[0] << 8 | p[1];
 
-	/* RFC 8701: the others are there to be passed over. */
+	/* RFC 8701: the others are there to be ignored. */
 	if (version >= SSL3 && version <= TLS1_3 && version > t->offered)
 		t->offered = version;
 }
@@ -480,9 +480,9 @@ refuse_client(struct tls *t, const struct tls_info *info, char *err,
 }
 
 /*
- * What comes now needs the keys of the session only.  The private keys leave
- * the process before it reads what the client has to say.  What is a parent's
- * as well has none in it, and to free it would be to copy it.
+ * From now on only the session's keys are needed, so the private keys are freed
+ * before the client's data is read.  What we share with a parent has none, and
+ * freeing it would copy it.
  */
 static void
 forget_keys(struct tls *t)
@@ -534,7 +534,7 @@ again(struct tls *t, ssize_t rc)
 	    (rc == GNUTLS_E_AGAIN || rc == GNUTLS_E_INTERRUPTED);
 }
 
-/* RFC 8446 section 6.1: each side says that it ends, and need not wait. */
+/* RFC 8446 section 6.1: each side announces its end, and need not wait. */
 static void
 tls_close(void *arg)
 {
@@ -548,7 +548,7 @@ tls_close(void *arg)
 	t->mute = true;
 }
 
-/* 0 after a close_notify, -1 after any other end, and so ever after. */
+/* 0 after a close_notify, -1 after any other end, now and ever after. */
 static ssize_t
 tls_read(void *arg, void *data, size_t size)
 {
@@ -594,7 +594,7 @@ tls_write(void *arg, const void *data, size_t len)
 }
 
 /*
- * RFC 9266 section 4.2: under TLS 1.2 the binding is only unique with an
+ * RFC 9266 section 4.2: under TLS 1.2 the binding is unique only with an
  * extended master secret.
  */
 static int

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * checkpw.c - asks a program of the checkpassword interface.
+ * checkpw.c - asks a program with the checkpassword interface.
  *
  * The program reads user, password and a timestamp, each ended by NUL, from
  * descriptor 3, and exits 0 (right), 1 (wrong) or with anything else (can't
@@ -66,7 +66,7 @@ fill_pipe(const char *user, const char *password)
 	return fds[0];
 }
 
-/* From scratch; TCPREMOTEIP is what such programs know from tcpserver. */
+/* Made from nothing; such programs know TCPREMOTEIP from tcpserver. */
 static void
 make_environment(const struct connection *c, struct environment *env)
 {
@@ -88,7 +88,7 @@ make_environment(const struct connection *c, struct environment *env)
 	env->list[i] = NULL;
 }
 
-/* It can't tell: why, for the log. */
+/* Log why it can't tell. */
 static void
 log_end(const struct process *p)
 {
@@ -142,7 +142,7 @@ ask_program(const struct connection *c, int question, int watch)
 }
 
 /*
- * All of the question fits into the pipe's buffer, so it is written before
+ * The whole question fits into the pipe's buffer, so it is written before
  * there is anybody to read it: no waiting, no SIGPIPE.
  */
 enum auth_result

@@ -2,26 +2,26 @@
 /*
  * passwd.c - the file of users: "user:hash" lines.
  *
- * A hash is one of crypt(3) that starts with "$", perhaps behind the name that
+ * A hash is one of crypt(3) that starts with "$", perhaps after the name that
  * Dovecot gives it ("{BLF-CRYPT}"), or "{SCRAM-SHA-256}" and a verifier.
  * Anything after a second colon is ignored, as are empty lines and lines that
  * start with "#".  The first of several entries for a user counts.
  *
  * The file is read a block at a time and always up to its end, so that time
- * does not tell where a user stands in it, or whether at all.  With 100 000
- * users that takes about 2 ms, less than any hash worth its name; a binary
- * search would need a sorted file, and tell who is not in it.  Mapping the file
- * would not be faster, and a SIGBUS if it is cut while we look.
+ * does not tell where in it a user is, or whether at all.  With 100 000 users
+ * that takes about 2 ms, less than any hash worth its name; a binary search
+ * would need a sorted file, and tell who is not in it.  Mapping the file would
+ * not be faster, and would mean a SIGBUS if it is truncated meanwhile.
  *
  * For a user who is not there the same work is done on somebody else's entry,
- * chosen by a secret and the user's name, so that it is always the same one
- * and that the kinds of hashes are met as often as they are in the file.  The
- * salt that SCRAM shows for such a user is made from the secret and the name,
- * too, with the length and the iterations of the file's first verifier.  The
- * secret is made from the machine's id: clients don't know it, it is the same
- * in all processes, and it outlives every change of the file.  (A salt that
- * changed with the file would tell who is not in it.)  A machine without an id,
- * such as a container, uses the beginning of the file instead.
+ * chosen by a secret and the user's name, so that it is always the same one and
+ * each kind of hash is met as often as it is in the file.  The salt that SCRAM
+ * shows for such a user is made from the secret and the name, too, with the
+ * length and the iterations of the file's first verifier.  The secret is made
+ * from the machine's id: clients don't know it, it is the same in all
+ * processes, and it outlives every change of the file.  (A salt that changed
+ * with the file would tell who is not in it.) A machine without an id, such as
+ * a container, uses the beginning of the file instead.
  */
 #include <sys/types.h>
 #include <sys/stat.h>
@@ -40,7 +40,7 @@
 
 #include "auth.h"
 
-#define BLOCK		65536	/* so long a line may be */
+#define BLOCK		65536	/* the longest line */
 #define SECRET_FROM	4096	/* octets of the file */
 #define MACHINE_ID_LEN	32	/* in hexadecimal */
 
@@ -79,7 +79,7 @@ _Static_assert(AUTH_PASSWORD_MAX == CRYPT_MAX_PASSPHRASE_SIZE,
 
 static const char scram_prefix[] = "{SCRAM-SHA-256}";
 
-/* Of Dovecot's schemes, those whose value is one of crypt(3)'s. */
+/* Those of Dovecot's schemes whose value is one of crypt(3)'s. */
 static const char *const crypt_prefixes[] = {
 	"", "{CRYPT}", "{BLF-CRYPT}", "{SHA512-CRYPT}", "{SHA256-CRYPT}",
 	"{MD5-CRYPT}"
@@ -93,7 +93,7 @@ first_line(void)
 	passwd.start = passwd.end = 0;
 }
 
-/* Read on behind what is not scanned yet: 1, 0 at its end, or -1. */
+/* Read more after what is not scanned yet: 1, 0 at the file's end, or -1. */
 static int
 more(void)
 {
@@ -182,7 +182,7 @@ failed(void)
 	return -1;
 }
 
-/* So many octets from the beginning; -1 with errno. */
+/* Read this many octets from the beginning; -1 with errno. */
 static ssize_t
 beginning(int fd, size_t size)
 {
@@ -194,7 +194,7 @@ beginning(int fd, size_t size)
 	return n;
 }
 
-/* Made for this program, as machine-id(5) asks. */
+/* A key for this program alone, as machine-id(5) asks. */
 static int
 make_secret(void)
 {
@@ -250,7 +250,7 @@ is_scram(const struct line *line)
 	    memcmp(line->hash, scram_prefix, sizeof(scram_prefix) - 1) == 0;
 }
 
-/* Is it a hash to work with? */
+/* Is it a hash that we can use? */
 static bool
 parse_entry(const struct line *line, struct entry *entry)
 {
@@ -332,7 +332,7 @@ is_user(const struct line *line, const char *user, size_t len)
 	    line->text[0] != '#' && memcmp(line->text, user, len) == 0;
 }
 
-/* Where in the file the entry is that stands for an unknown user. */
+/* Where in the file to look for the entry that stands for an unknown user. */
 static int
 decoy_offset(const char *user, off_t *offset)
 {
@@ -383,8 +383,8 @@ scan_users(const char *user, bool scram, off_t offset, struct entry *own,
 }
 
 /*
- * 1 with the user's own entry, 0 with the other one, or -1: logged.  A name
- * with a colon could match two fields of a line.
+ * 1 with the user's own entry, 0 with the decoy's, or -1: logged.  A name with
+ * a colon could match two fields of a line.
  */
 static int
 find_user(const char *user, bool scram, off_t offset, struct entry *entry)
@@ -478,7 +478,7 @@ locked(const struct line *line)
 	return line->hash_len > 0 && strchr("!*", line->hash[0]) != NULL;
 }
 
-/* As long as crypt(5) says?  One that is cut off no password has. */
+/* Is it as long as crypt(5) says?  No password matches one that is cut off. */
 static bool
 is_whole(const char *hash)
 {

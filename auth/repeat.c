@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * repeat.c - wrong credentials that are said again at once.
+ * repeat.c - wrong credentials that are given again at once.
  *
  * A mail program tries one mistyped password with each mechanism that it knows
- * (Thunderbird: PLAIN, then LOGIN).  That is one mistake of one person, so the
- * second time is answered from here.  What is kept of a pair is a keyed hash,
- * and the key is this process's.
+ * (Thunderbird: PLAIN, then LOGIN).  That is one person's one mistake, so the
+ * second time is answered from here.  Only a keyed hash of a pair is kept, with
+ * a key of this process's own.
  */
 #include <stdio.h>
 #include <string.h>
@@ -62,7 +62,7 @@ repeat_is_first(const char *user, const char *password)
 	return false;
 }
 
-/* A pair that comes a third time is not to be forgiven for a second time. */
+/* A pair that comes a third time is not forgiven a second time. */
 void
 repeat_failed(const char *user, const char *password)
 {

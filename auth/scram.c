@@ -3,9 +3,9 @@
  * scram.c - SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677), with
  * the channel binding tls-exporter (RFC 9266).
  *
- * The client proves that it knows the password without saying it, and the
- * server proves that it knows the verifier.  Here are the messages; the
- * verifier is the source's.
+ * The client proves that it knows the password without sending it, and the
+ * server proves that it knows the verifier.  The messages are here; the
+ * verifiers come from the source.
  */
 #include <sys/types.h>
 
@@ -53,7 +53,7 @@ attribute(char **rest, char letter)
 	return text + 2;
 }
 
-/* A saslname: "=2C" is a comma, "=3D" an equals sign, no other "=" may be. */
+/* A saslname: "=2C" is a comma, "=3D" an equals sign, no other "=" is valid. */
 static bool
 name(const char *text, char out[AUTH_USER_MAX + 1])
 {
@@ -77,7 +77,7 @@ name(const char *text, char out[AUTH_USER_MAX + 1])
 
 /*
  * A client that could bind but thinks that we can't ("y") did not get the list
- * that we gave: somebody is in between (RFC 5802 section 6).
+ * that we sent: somebody is in between (RFC 5802 section 6).
  */
 static enum auth_result
 gs2_header(char *header, const char *user, bool plus, bool plus_offered)
@@ -139,8 +139,8 @@ server_first(struct session_sasl *sasl, const char *client)
 
 /*
  * gs2-cbind-flag "," [authzid] "," "n=" user "," "r=" nonce and extensions,
- * which are to be ignored (RFC 5802 section 7).  One that is mandatory would
- * stand before the user's name, and that is then not where it is looked for.
+ * which are to be ignored (RFC 5802 section 7).  A mandatory one would come
+ * before the user's name, which is then not found where it should be.
  */
 static enum auth_result
 client_first(struct session_sasl *sasl, char *user, bool plus, bool offered)

@@ -4,7 +4,7 @@
  * or a program.
  *
  * A process for one connection opens the file itself.  Where one process
- * serves many, sessions have no file: one process apart has it (source_open(),
+ * serves many, sessions have no file: a separate process has it (source_open(),
  * source_answer()), and the sessions ask that (source_elsewhere()), so that
  * none of them can read a hash.
  */
@@ -120,7 +120,7 @@ source_ask(const struct auth_question *q, struct auth_answer *a)
 {
 	int rc = (source.asker != NULL ? source.asker : source_answer)(q, a);
 
-	/* Nor is what comes from there to be believed. */
+	/* Nor is the answer from there trusted. */
 	if (rc == -1 || a->salt_len > sizeof(a->salt))
 		a->result = AUTH_BROKEN;
 	return a->result;

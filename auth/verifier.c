@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * verifier.c - what is stored of a password for SCRAM-SHA-256 (RFC 5802, RFC
- * 7677), as Dovecot writes it: "iterations,salt,storedkey,serverkey".
+ * 7677), in Dovecot's form: "iterations,salt,storedkey,serverkey".
  */
 #include <sys/types.h>
 
@@ -14,7 +14,7 @@
 #define ITERATIONS_MAX	10000000
 #define FIELD_MAX	BASE64_MAX(AUTH_SALT_MAX)
 
-/* The next field, decoded: its length, or -1 if it is none or too long. */
+/* The next field, decoded: its length, or -1 if it is bad or too long. */
 static long
 field(char **rest, unsigned char *to, size_t size)
 {
@@ -53,7 +53,7 @@ verifier_parse(const char *text, size_t len, struct verifier *v)
 	return good;
 }
 
-/* What the client would do: SaltedPassword, ClientKey, StoredKey. */
+/* Do as the client would: SaltedPassword, ClientKey, StoredKey. */
 int
 verifier_password(const struct verifier *v, const char *password)
 {

@@ -15,7 +15,7 @@
 #include "listen/channel.h"
 #include "listen/listen.h"
 
-#define CHANNEL_MS	10000		/* to be given one */
+#define CHANNEL_MS	10000		/* until we are given one */
 
 static int	own = -1;	/* in a session: its channel */
 

@@ -33,7 +33,7 @@ struct marks {
 
 static struct marks	files, programs;
 
-/* One that is not there is a mark, too: it may come. */
+/* A file that is missing gets a mark, too: it may appear. */
 static void
 mark_file(struct marks *m, const char *path)
 {
@@ -105,8 +105,8 @@ fresh_look(const struct settings *set)
 }
 
 /*
- * smtpd-tls does not know the path of the smtpd that it was before: that one
- * leaves it in the environment, with the number of the process.
+ * smtpd-tls does not know the path of the smtpd that it was before, so smtpd
+ * leaves it in the environment, with the process id.
  */
 const char *
 fresh_self(void)

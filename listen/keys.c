@@ -2,13 +2,13 @@
 /*
  * keys.c - private keys are in a process of their own, which signs.
  *
- * It is made by fork(2) and exec(2), so it has another layout in memory than
- * the listener and its sessions, and nothing of theirs.  It reads the settings
- * and the keys, reports whether they are good, and then signs for each process
- * that has a channel.  A session gets one, once, when it asks for it over its
- * place, and may have as many signatures over it as a handshake takes.
+ * It is made by fork(2) and exec(2), so its memory is laid out differently from
+ * that of the listener and its sessions, and has nothing of theirs.  It reads
+ * the settings and the keys, reports whether they are good, and then signs for
+ * each process that has a channel.  A session gets a channel once, when it asks
+ * for one over its place, and as many signatures as a handshake takes.
  *
- * When keys have changed another one is started, and the old one ends after
+ * When keys have changed another process is started, and the old one ends after
  * the last session that began with it.
  */
 #define _GNU_SOURCE	/* memfd_create() */
@@ -36,15 +36,16 @@
 #include "listen/listen.h"
 
 #define VARIABLE	"SMTPD_KEYS"	/* its pid, descriptor */
-#define START_MS	10000		/* to be ready in */
+#define START_MS	10000		/* until it is ready */
 #define SIGN_MS		10000		/* for a signature */
 #define GENERATIONS	8		/* that are kept at once */
 #define SIGNATURES	2		/* for one session */
 #define QUESTIONS	250		/* about users */
 
 /*
- * A session that began with one certificate must not be signed for with the key
- * of the next, so a process is kept until nobody of its time can ask any more.
+ * A session that began with one certificate must not get a signature with the
+ * next one's key, so a process is kept until no session of its time can ask any
+ * more.
  */
 struct made {
 	unsigned	 generation;	/* from 1 on */
@@ -69,8 +70,8 @@ keys_needed(const struct settings *set)
 /* The listener's side. */
 
 /*
- * Sessions see whether there is anybody to sign, without asking for it: memory
- * that they share, and that only the listener can write.
+ * Sessions see in shared memory, which only the listener can write, whether
+ * there is a process to sign for them.
  */
 static void
 share(void)
@@ -100,7 +101,7 @@ say_alive(int alive)
 		log_error(errno, "keys", NULL);
 }
 
-/* In the child: become it, with our program even if its file was replaced. */
+/* In the child: exec our own program, even if its file was replaced. */
 static void
 become_keys(int fd)
 {
@@ -169,7 +170,7 @@ let_go(struct made *m)
 	m->fd = 0;
 }
 
-/* One that has died is replaced for those of its time as well. */
+/* A process that has died is replaced for the sessions of its time as well. */
 void
 keys_use(int fd)
 {
@@ -278,7 +279,7 @@ static struct {
 	const struct settings *set;
 } server;
 
-/* Room for one more; false: there is none. */
+/* Make room for one more; false: no memory. */
 static bool
 room_for(int fd)
 {
@@ -312,7 +313,7 @@ close_channel(int fd)
 	close(fd);
 }
 
-/* Until it has answered, nothing more is read there. */
+/* Until the asker has answered, nothing more is read from its session. */
 static void
 start_asker(int fd, const struct channel_users *u)
 {
@@ -387,7 +388,7 @@ serve_question(int fd)
 	explicit_bzero(&q, n > 0 ? (size_t)n : 0);
 }
 
-/* A new channel; or the listener has another process by now, or is gone. */
+/* A new channel, unless the listener now has another process, or is gone. */
 static void
 take_channel(void)
 {
@@ -432,7 +433,7 @@ serve_all(void)
 	}
 }
 
-/* The descriptor that is meant for this very process, or -1. */
+/* The descriptor in the environment, if it is meant for this process, or -1. */
 static int
 control_of(void)
 {
@@ -455,7 +456,7 @@ keys_wanted(void)
 	return given != NULL && strtol(given, NULL, 10) == getpid();
 }
 
-/* The listener says when it ends; what is for a terminal's job is not. */
+/* The listener says when to end; a terminal's signals do not. */
 static void
 ignore_signals(void)
 {

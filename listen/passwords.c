@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * passwords.c - who is asked about users, where smtpd listens itself: the
- * process with the keys.
+ * passwords.c - where smtpd listens itself, the process with the keys is asked
+ * about users.
  *
  * A process is forked there for each password, so that a slow hash does not
  * delay a signature.  The number of hashes that are computed at once is
@@ -63,8 +63,8 @@ passwords_are_slow(const struct channel_users *u)
 }
 
 /*
- * One of the slots, or -1 after a long wait.  The lock is the kernel's, which
- * takes it back from a process that ends.
+ * One of the slots, or -1 after a long wait.  The kernel releases the lock when
+ * its holder ends.
  */
 static int
 take_turn(void)

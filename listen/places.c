@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * places.c - how many sessions there are, and how many of one source.
+ * places.c - how many sessions there are, and how many from one source.
  *
- * The table has a row for each place.  It is looked through once for each
- * connection, which for a thousand places takes a hundredth of the fork that
+ * The table has a row for each place.  It is searched once for each connection,
+ * which for a thousand places takes a hundredth of the time of the fork that
  * follows.
  */
 #include <arpa/inet.h>
@@ -70,7 +70,7 @@ source_is_local(const struct source *s)
 	    (IN6_IS_ADDR_V4MAPPED(&s->addr) && s->addr.s6_addr[12] == 127);
 }
 
-/* An IPv4 address, or an IPv6 /64: what one client is given. */
+/* A source is an IPv4 address or an IPv6 /64: what one client is given. */
 static bool
 same_source(const struct source *a, const struct source *b)
 {

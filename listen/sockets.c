@@ -90,7 +90,7 @@ is_stale(const struct sockaddr_un *a)
 	return r == ECONNREFUSED;
 }
 
-/* Bind with mode 0660: to connect takes the right to write to it. */
+/* Bind with mode 0660: a client needs the right to write to connect. */
 static int
 bind_local(int fd, const struct sockaddr_un *a)
 {

@@ -3,11 +3,11 @@
  * state.c - what the listener leaves to its successor, which is itself after
  * an exec: sockets, places, and who is turned away.
  *
- * It is text, in memory that a descriptor keeps (memfd_create(2)), and that is
- * named in the environment.  The first line has the version of the rest.  A
- * program that does not know it, as after an upgrade from another release,
- * takes the sockets, which stand first and stay as they are: then sessions
- * that run are not counted any more, but nobody is refused.
+ * It is text in a memfd_create(2) descriptor that is named in the environment.
+ * The first line has the version of the rest.  A program that does not know
+ * that version, as after an upgrade, takes the sockets, which come first and
+ * whose form never changes: then running sessions are no longer counted, but
+ * nobody is refused.
  */
 #define _GNU_SOURCE	/* memfd_create() */
 
@@ -211,7 +211,7 @@ take_line(struct state *s, char *line, bool known)
 	return !known;
 }
 
-/* The descriptor that is meant for this very process, or -1. */
+/* The descriptor in the environment, if it is meant for this process, or -1. */
 static int
 left_for_us(void)
 {

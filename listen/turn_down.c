@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * turn_down.c - what a client is told who gets no session, and the log of it.
+ * turn_down.c - what a client that gets no session is told, and the log of it.
  */
 #include <sys/types.h>
 #include <sys/socket.h>
@@ -21,7 +21,7 @@ static const struct refusal {
 	[PLACES_FORK] = { "4.3.2", "out of resources", "resources" },
 };
 
-/* The first is logged, and those of the minute after it are counted. */
+/* The first is logged, and those in the minute after it are only counted. */
 static void
 log_turned_down(enum places_answer what, const struct source *s)
 {

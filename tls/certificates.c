@@ -5,7 +5,7 @@
  * It owns the files that the settings name (certificates, the authority of
  * clients and what it revoked, the key of the tickets), how they are loaded and
  * what -t says of them, and the verdict on a client's certificate.  It has no
- * state: what it loads is the caller's.  Private keys are keys.c's.
+ * state: the caller owns what it loads.  Private keys are in keys.c.
  */
 #include <sys/stat.h>
 
@@ -22,7 +22,7 @@
 
 #include "tls.h"
 
-/* Ours. */
+/* Our certificates. */
 
 static const char *
 validity(gnutls_x509_crt_t crt)
@@ -68,7 +68,7 @@ set_remote(gnutls_certificate_credentials_t credentials,
 		    0)) < 0)
 			break;
 	if (rc >= 0 && (rc = keys_remote(&key, chain[0], n, signer)) >= 0) {
-		/* All of it is the credentials' then. */
+		/* The credentials own all of it then. */
 		rc = gnutls_certificate_set_key(credentials, NULL, 0, certs,
 		    (int)count, key);
 		if (rc >= 0)
@@ -81,8 +81,8 @@ set_remote(gnutls_certificate_credentials_t credentials,
 }
 
 /*
- * The n-th certificate with its chain, and its key, unless a signer has that.
- * fault: what is wrong with it today, though it can be used; or NULL.
+ * Load the n-th certificate with its chain, and its key unless a signer has
+ * that.  fault: what is wrong with it today, though it can be used; or NULL.
  */
 static int
 load_pair(gnutls_certificate_credentials_t credentials,
@@ -126,7 +126,7 @@ load_client_ca(gnutls_certificate_credentials_t credentials, const char *path,
 	    gnutls_strerror(rc) : "no certificate in it");
 }
 
-/* When the first of the lists must have been replaced by the next. */
+/* When the first of the lists is overdue for replacement. */
 static time_t
 overdue(const gnutls_datum_t *data)
 {
@@ -200,7 +200,7 @@ load_ours(struct certificates *c, const struct settings *s, tls_signer *signer,
 		if (load_pair(c->credentials, s, i, signer, &why, err,
 		    size) == -1)
 			return -1;
-		/* It is for the client to refuse it, and for us to tell. */
+		/* The client decides whether to refuse it; we only log it. */
 		if (why != NULL) {
 			tls_complain(err, size, "tls-cert", s->tls_cert[i],
 			    why);
@@ -273,7 +273,7 @@ certificates_load(struct certificates *c, const struct settings *s,
 	return 0;
 }
 
-/* The client's. */
+/* The client's certificate. */
 
 static const struct {
 	unsigned	 bit;
@@ -301,9 +301,9 @@ fault(unsigned status)
 }
 
 /*
- * The subject as RFC 4514 writes it, every octet that is not printable ASCII
- * escaped: it goes into logs, headers and the environment.  -1: too long; a
- * part of a name is not that name.
+ * The subject as RFC 4514 writes it, with every octet that is not printable
+ * ASCII escaped: it goes into logs, headers and the environment.  -1: it is too
+ * long; part of a name would be another name.
  */
 static int
 copy_subject(char *to, size_t size, const gnutls_datum_t *from)
@@ -360,7 +360,7 @@ get_names(struct tls_client *c, gnutls_x509_crt_t crt)
 	return rc;
 }
 
-/* By an authority: "ok", or what is wrong. */
+/* Verify it against the authorities: "ok", or what is wrong. */
 static const char *
 verify_chain(gnutls_session_t session, const struct certificates *our)
 {
@@ -376,13 +376,13 @@ verify_chain(gnutls_session_t session, const struct certificates *our)
 		return gnutls_strerror(rc);
 	if (status != 0)
 		return fault(status);
-	/* GnuTLS looks at numbers only. */
+	/* GnuTLS looks only at serial numbers. */
 	if (our->crl_until != 0 && our->crl_until < time(NULL))
 		return "revocation list too old";
 	return "ok";
 }
 
-/* The same, or listed by its fingerprint. */
+/* Verify it as above, or find it by its fingerprint. */
 static const char *
 identify(gnutls_session_t session, const struct certificates *our,
     const gnutls_datum_t *peer, gnutls_x509_crt_t crt, struct tls_client *c)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * files.c - the files that TLS has from the settings: read, and what is wrong
- * with one in words.
+ * files.c - reads the files that the settings name for TLS, and says in words
+ * what is wrong with one.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -34,7 +34,7 @@ hex_digit(char c)
 	return (int)(at - digits) - (at - digits > 15 ? 6 : 0);
 }
 
-/* False: this isn't such a line. */
+/* False: it is not such a line. */
 static bool
 parse_line(const char *p, const char *end, struct line *line)
 {

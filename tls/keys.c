@@ -3,9 +3,9 @@
  * keys.c - private keys: read, compared with their certificates, and used to
  * sign, in this process or in another.
  *
- * A session that is started for one connection reads its keys and signs itself.
+ * A process that is started for one connection reads its keys and signs itself.
  * Where one process serves many, neither it nor what it forks has the keys: a
- * process apart loads them (keys_load()) and signs for the others
+ * separate process loads them (keys_load()) and signs for the others
  * (keys_sign()), whose certificates carry keys that ask it (keys_remote()).
  */
 #include <errno.h>
@@ -19,7 +19,7 @@
 
 #define KEY_ID_SIZE	20
 
-/* Those of keys_load(), in the order of tls-key. */
+/* The keys that keys_load() loaded, in the order of tls-key. */
 static gnutls_privkey_t keys[TLS_CERTS_MAX];
 
 /* A key that signs elsewhere, as the certificate describes it. */
@@ -31,9 +31,9 @@ struct remote {
 };
 
 /*
- * Whether the file of the key is that of another certificate.  This looks at
- * public halves only, so it costs little; GnuTLS's own check signs something,
- * which for RSA takes as long as all the rest of a session.
+ * Does the key belong to another certificate?  This looks only at public
+ * halves, so it costs little; GnuTLS's own check signs something, which for RSA
+ * takes as long as the rest of a session.
  */
 static bool
 differ(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key)
@@ -126,7 +126,7 @@ remote_sign(const struct remote *r, gnutls_sign_algorithm_t algorithm,
 	return 0;
 }
 
-/* What is signed as it is: Ed25519. */
+/* Ed25519 signs the data itself, not a hash of it. */
 static int
 remote_sign_data(gnutls_privkey_t key, gnutls_sign_algorithm_t algorithm,
     void *arg, unsigned flags, const gnutls_datum_t *data,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * p11none.c - in place of p11-kit, of which there is no archive, in a static
- * smtpd-tls.  GnuTLS calls it for keys on tokens only, and ours are files; the
+ * p11none.c - stands in for p11-kit, which has no archive, in a static
+ * smtpd-tls.  GnuTLS calls it only for keys on tokens, and ours are files; the
  * Makefile gives all of p11-kit's names to this one function.
  */
 #include <stdlib.h>

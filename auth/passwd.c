@@ -20,7 +20,7 @@
  * length and the iterations of the file's first verifier.  The secret is made
  * from the machine's id: clients don't know it, it is the same in all
  * processes, and it outlives every change of the file.  (A salt that changed
- * with the file would tell who is not in it.) A machine without an id, such as
+ * with the file would tell who is not in it.)  A machine without an id, such as
  * a container, uses the beginning of the file instead.
  */
 #include <sys/types.h>

@@ -54,8 +54,8 @@ MAN3	= man/session.3
 UNITS	= smtpd.socket smtpd@.service \
 	  $(wildcard units/*.socket units/*.service)
 
-# What Debian calls what is needed: to build, to run `make run`, to test, and
-# for the slow tests with real servers.
+# Debian's names of what is needed to build, to `make run', to test, and for the
+# slow tests with real servers.
 BUILD_PACKAGES = \
 	libbsd-dev \
 	libc6-dev \
@@ -174,8 +174,8 @@ FULL_PACKAGES = \
 	spamd \
 	testssl.sh
 
-# These would remove another mail server, or another inetd, of yours: their files
-# alone, in build/unpacked.
+# Installing these would remove another mail server or inetd of yours: only their
+# files are taken, in build/unpacked.
 UNPACKED = \
 	openbsd-inetd \
 	postfix \
@@ -201,7 +201,7 @@ BSD_LIBS = -Wl,-Bstatic $(BSD_ARCHIVES) -Wl,-Bdynamic
 TLS_CFLAGS := $(shell $(PKGCONFIG) --cflags gnutls 2>/dev/null)
 TLS_LIBS := $(shell $(PKGCONFIG) --libs gnutls 2>/dev/null)
 
-# What starts a dynamic program here: the sandbox must let smtpd-tls have it.
+# The dynamic loader, which the sandbox must let smtpd-tls have.
 LOADER	:= $(shell $(CC) -\#\#\# -x c /dev/null 2>&1 | sed -n \
 	's/.*-dynamic-linker"\{0,1\} "\{0,1\}\([^" ]*\).*/\1/p')
 
@@ -239,8 +239,8 @@ smtpd-tls: $(call objects,build,$(PROGRAM) modules-tls.c $(TLS) $(AUTH)) \
 	    $(TLS_LIBS) -lcrypt $(BSD_LIBS)
 
 # `make STATIC_TLS=1' puts GnuTLS itself into smtpd-tls: TLS then starts in half
-# the time, but it takes a new build for each security update of GnuTLS and what
-# it uses.  Debian has no archive of p11-kit; nothing here uses a token.
+# the time, but each security update of GnuTLS, or of what it uses, needs a new
+# build.  Debian has no archive of p11-kit; nothing here uses a token.
 ifdef STATIC_TLS
 GNUTLS_A = $(shell $(CC) -print-file-name=libgnutls.a)
 NO_P11	= $(sort $(shell nm -u $(GNUTLS_A) 2>/dev/null | \
@@ -253,8 +253,8 @@ smtpd-tls: build/tls/p11none.o
 BUILD_PACKAGES += libunistring-dev
 endif
 
-# One object, whose inner names are nobody else's business: a program may have
-# a function called reply() of its own.
+# One object, whose inner names are made local: a program may have a function
+# called reply() of its own.
 OBJCOPY	= objcopy
 build/lib/session-all.o: $(call objects,build/lib,$(ENGINE))
 	$(CC) -r -nostdlib -o $@ $^
@@ -284,7 +284,7 @@ build/asan/libsession.a: $(call objects,build/asan,$(ENGINE))
 	rm -f $@
 	$(AR) rcs $@ $^
 
-# The library's, for others' programs and shared objects.
+# The library's objects, for others' programs and shared objects.
 build/lib/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARNINGS) -MMD -MP $(CFLAGS) $(CPPFLAGS) $(HARDEN) \
@@ -298,8 +298,8 @@ build/asan/%.o: %.c Makefile | have-bsd
 	@mkdir -p $(@D)
 	$(COMPILE_ASAN) -fPIC -c -o $@ $<
 
-# The program in clear with another C library: it has no headers of the kernel's,
-# and there is no libbsd for it.
+# The program without TLS, with another C library, which has no kernel headers
+# and no libbsd.
 MUSL_CC	= musl-gcc
 KERNEL	= $(wildcard /usr/include/linux /usr/include/asm-generic \
 	  /usr/include/$(shell $(CC) -print-multiarch)/asm)
@@ -311,7 +311,7 @@ build/musl/smtpd: t/musl.c $(PROGRAM) modules-none.c $(wildcard *.h */*.h) Makef
 	    -idirafter $(@D)/include -DSMTPD_VERSION='"$(VERSION)"' \
 	    -DMODULE_DIR='"$(MODDIR)"' -DLOADER='""' -I. -o $@ $(filter %.c,$^)
 
-# What the tests need besides: t/NAME.c is build/t/NAME.
+# What the tests need besides: build/t/NAME, from t/NAME.c.
 tools: $(TOOLS:t/%.c=build/t/%) $(TOOLS:t/%.c=build/asan/t/%)
 
 build/t/%: t/%.c Makefile libsession.a
@@ -330,8 +330,8 @@ talk_LIBS = -lssl -lcrypto
 keys_LIBS = $(filter %.o,$^) $(filter %.a,$^) $(TLS_LIBS) $(BSD_LIBS)
 fail_LIBS = -shared -fPIC
 
-# A module directory that changed is to be compiled in, another way of linking
-# to be linked.
+# If the module directory changes, compile again; if the way of linking does,
+# link again.
 build/handover.o build/sandbox.o: build/moddir
 build/moddir: NOW = $(MODDIR)
 build/static: NOW = $(STATIC) $(STATIC_TLS)
@@ -354,8 +354,8 @@ run:
 	@$(MAKE) --no-print-directory -s all
 	@examples/run '$(PORT)' '$(MAIL)'
 
-# The sanitizers cost four times as much: not where others' programs are tried,
-# or settings combined whose parts have tests of their own.
+# The sanitizers take four times as long, so not for tests of others' programs,
+# or of combined settings whose parts have tests of their own.
 SANITIZED = $(filter-out t/examples.bats t/offer.bats t/supervisors.bats, \
 	  $(sort $(wildcard t/*.bats)))
 STAGES	= check='smtpd:t/*.bats' \
@@ -396,8 +396,8 @@ build/bench/floor: bench/floor.c Makefile
 	@mkdir -p $(@D)
 	$(CC) -O2 -std=gnu11 $(WARNINGS) -static -o $@ $<
 
-# How many of the engine's branches the tests in process take: all, or this
-# fails.
+# How many of the engine's branches the tests in process take; fails unless it
+# is all of them.
 COVERED	= lines library embedder replay
 
 coverage:
@@ -422,14 +422,14 @@ build/cov/t/replay: fuzz/session.c $(call objects,build/cov,$(ENGINE))
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 --coverage -O1 -I. -DSTANDALONE -o $@ $^
 
-# The engine against a model of it, in sequences that no run before had.
+# The engine against a model of it, in sequences that no earlier run had.
 SEQUENCES = 10000000
 
 model: build/t/model
 	build/t/model $(SEQUENCES) $(shell date +%s)0000000
 
-# Failing and cut system calls: FAULTS runs of those that there are, or all; SEED
-# repeats a choice.
+# Failing and cut system calls: FAULTS of the possible runs, or all; SEED repeats
+# a choice.
 FAULTS	= 1000
 SEED	= $(shell date +%s)
 
@@ -438,7 +438,7 @@ faults:
 	@$(MAKE) --no-print-directory -s all build/t/faults/inject
 	@t/faults/faults.py -j $(CORES) -n $(FAULTS) -r $(SEED)
 
-# For x86-64 alone, so no part of the quick suite.
+# For x86-64 alone, so not part of the quick suite.
 build/t/faults/inject: t/faults/inject.c Makefile
 	@mkdir -p $(@D)
 	echo '#include <sys/syscall.h>' | $(CC) -E -dM - | sed -n \
@@ -446,8 +446,8 @@ build/t/faults/inject: t/faults/inject.c Makefile
 	    >$(@D)/names.h
 	$(COMPILE) -I$(@D) -o $@ $< $(BSD_LIBS)
 
-# Random input for FUZZ_SECONDS, from fuzz/corpus on; fuzz/COUNT says how much
-# there has been.  Findings go to t/corpus.
+# Random input for FUZZ_SECONDS, starting from fuzz/corpus; fuzz/COUNT says how
+# much there has been.  Findings go to t/corpus.
 FUZZ_SECONDS = 60
 FUZZ	= clang -std=gnu11 -D_GNU_SOURCE= -O2 -g -fsanitize=address,undefined \
 	-fno-sanitize-recover=all $(BSD_CFLAGS) -I.
@@ -458,8 +458,8 @@ fuzz-%:
 	@$(MAKE) --no-print-directory -s build/fuzz/$*
 	@fuzz/run $* $(FUZZ_SECONDS)
 
-# The engine.  It is asked which of its edges an input took, so the file that
-# asks has none; and comparing what is compared costs more than it finds here.
+# The engine.  The file that asks which edges an input took has none itself; and
+# tracing comparisons costs more than it finds here.
 build/fuzz/session: fuzz/session.c $(ENGINE) session.h \
     $(wildcard session/*.h) Makefile
 	@mkdir -p $(@D)
@@ -481,7 +481,7 @@ build/fuzz/milter: fuzz/milter.c filter/milter_packet.c \
 	@mkdir -p $(@D)
 	$(FUZZ) -fsanitize=fuzzer -o $@ $(filter %.c,$^) $(BSD_LIBS)
 
-# The same checks over what is in t/corpus.
+# The same checks on what is in t/corpus.
 tools: build/t/replay build/asan/t/replay
 
 build/t/replay: fuzz/session.c Makefile libsession.a
@@ -493,7 +493,7 @@ build/asan/t/replay: fuzz/session.c Makefile build/asan/libsession.a
 	$(COMPILE_ASAN) -DSTANDALONE -o $@ $< build/asan/libsession.a \
 	    $(BSD_LIBS)
 
-# The library alone: <smtpd/session.h>, and what pkg-config has to say.
+# The library alone, with <smtpd/session.h> and a file for pkg-config.
 install-lib: libsession.a $(SONAME)
 	install -d $(DESTDIR)$(INCDIR)/smtpd $(DESTDIR)$(LIBDIR)/pkgconfig \
 	    $(DESTDIR)$(MANDIR)/man3
@@ -535,7 +535,7 @@ uninstall:
 
 #--- Units, sandbox, package.
 
-# The programs with an attacker in place of the engine's input.
+# The programs, with an attacker in place of the engine's input parser.
 tools: build/attack/smtpd build/attack/smtpd-tls
 
 ATTACK	= $(COMPILE) $(LDFLAGS) $(LINK) -fPIE -Wl,--wrap=session_rewrite
@@ -549,10 +549,10 @@ build/attack/smtpd-tls: t/attack.c $(call objects,build,$(PROGRAM) modules-tls.c
 	@mkdir -p $(@D)
 	$(ATTACK) -pie -o $@ $^ $(TLS_LIBS) -lcrypt $(BSD_LIBS)
 
-# A template and its settings are one file under several names; what is in
-# CONFDIR already is the administrator's.  With TLS from the first octet smtpd
-# would become smtpd-tls at once: there that is started, which saves an exec.
-# A prefix that is not the system's keeps its settings to itself.
+# A template and its settings are one file under several names; what is already
+# in CONFDIR belongs to the administrator.  With TLS from the first octet smtpd
+# would become smtpd-tls at once, so there smtpd-tls is started, which saves an
+# exec.  A prefix that is not the system's keeps its settings to itself.
 CONFDIR	= $(if $(filter /usr /usr/local,$(PREFIX)),,$(PREFIX))/etc/smtpd
 SYSUSERSDIR = $(PREFIX)/lib/sysusers.d
 TMPFILESDIR = $(PREFIX)/lib/tmpfiles.d

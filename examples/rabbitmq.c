@@ -6,7 +6,7 @@
  *	exec = /usr/local/lib/smtpd/rabbitmq NODES [QUEUE]
  *
  * NODES is a file with the nodes' URLs, "amqp://user:password@node1:5672/%2F",
- * one a line.  One after the other is tried, from a place of chance on, until
+ * one a line.  They are tried one after the other, from a random one on, until
  * one takes the message.  The queue, "mail", should be a quorum queue: what is
  * in it is on the disks of most nodes before the publisher hears of it, and a
  * node may die at any time.
@@ -166,7 +166,7 @@ went_well(amqp_rpc_reply_t reply)
 	return reply.reply_type == AMQP_RESPONSE_NORMAL;
 }
 
-/* Connected, logged in, and with a channel that confirms. */
+/* Connect, log in, and open a channel that confirms. */
 static bool
 open_channel(amqp_connection_state_t c, char *url)
 {
@@ -190,7 +190,7 @@ open_channel(amqp_connection_state_t c, char *url)
 	return went_well(amqp_get_rpc_reply(c));
 }
 
-/* A message that is returned is confirmed as well, afterwards. */
+/* A message that is returned is confirmed, too, after that. */
 static enum outcome
 wait_for_confirmation(amqp_connection_state_t c)
 {

@@ -1,11 +1,11 @@
 #!/bin/sh
-# recipients.sh - which recipients there are, as a policy program.
+# recipients.sh - a policy program that knows which recipients exist.
 #
 #	policy = exec:/usr/local/lib/smtpd/recipients.sh DIRECTORY
 #
 # DIRECTORY has a file for each user: "joe" for one who gets mail, "joe.away" for
-# one who does not any more, and "joe.full" as well while there is no room: 452,
-# and the client tries again later.  The domain does not matter.
+# one who no longer does, and "joe.full" as well while there is no room: 452, and
+# the client tries again later.  The domain does not matter.
 #
 # A request is lines "name=value" and an empty line, on standard input; the
 # answer is "action=..." and an empty line.  smtpd starts the program for the

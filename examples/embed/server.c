@@ -6,8 +6,8 @@
  *	server [-l] [-c certificate -k key] port directory
  *
  * Each message becomes a file in the directory, which needs room and rights.
- * -l: hooks answer at once or, as after a look into a database, in a later
- * turn of the loop, at random.  See session(3).
+ * -l: hooks answer at random, at once or, as after a database query, in a later
+ * turn of the loop.  See session(3).
  */
 #define _GNU_SOURCE	/* accept4 */
 #include <sys/epoll.h>
@@ -37,7 +37,7 @@ struct client {
 	int		 fd;
 	gnutls_session_t tls;
 	bool		 handshaking;
-	bool		 drained;	/* all that had come was read */
+	bool		 drained;	/* all input that had come was read */
 	uint32_t	 events;	/* that epoll waits for */
 	time_t		 deadline;
 	char		*rest;		/* input for after an answer */
@@ -216,14 +216,14 @@ start_tls(struct client *c)
 
 /* The loop of one client, until it has to wait. */
 
-/* Buffers for the calls to come: its own, or those of everybody. */
+/* Buffers for the calls to come: the client's own, or the shared ones. */
 static void
 lend(struct client *c)
 {
 	session_lend(&c->session, c->own != NULL ? c->own : shared);
 }
 
-/* Whoever has something in the buffers keeps them. */
+/* A client that has something in the buffers keeps them. */
 static void
 take_back(struct client *c)
 {
@@ -330,12 +330,12 @@ wait_for(struct client *c, uint32_t events)
 	c->events = events;
 }
 
-/* One that waits for its answer is freed when that comes. */
+/* A client that waits for an answer is freed when that comes. */
 static void
 drop(struct client *c)
 {
 	if (c->fd != -1)
-		close(c->fd);	/* what is unread may reset it: session(3) */
+		close(c->fd);	/* unread input may reset it: session(3) */
 	c->fd = -1;
 	if (c->waiting)
 		return;
@@ -391,7 +391,7 @@ run(struct client *c)
 		    EPOLLIN);
 }
 
-/* The loop of all. */
+/* The loop for all clients. */
 
 static void
 welcome(int listener)
@@ -479,7 +479,7 @@ listen_on(const char *port)
 	if ((epoll = epoll_create1(EPOLL_CLOEXEC)) == -1 ||
 	    epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev) == -1)
 		err(1, "epoll");
-	printf("%d\n", ntohs(sin.sin_port));	/* port 0: which it is */
+	printf("%d\n", ntohs(sin.sin_port));	/* for port 0 */
 	fflush(stdout);
 	return fd;
 }

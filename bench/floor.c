@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * floor.c - the least that a receiver can do, to measure against.
+ * floor.c - the least that a receiver must do, to measure against.
  *
  *	floor directory [sync]
  *
@@ -49,7 +49,7 @@ reply(const char *text)
 	f.out_len += len;
 }
 
-/* Read behind the keep octets that are to be seen again. */
+/* Read after the keep octets that are to be looked at again. */
 static void
 fill(size_t keep)
 {
@@ -71,8 +71,8 @@ keep(int fd, const char *p, size_t len)
 }
 
 /*
- * Up to and with CRLF.CRLF.  The last four octets of what was read are looked
- * at again together with what comes then.
+ * Up to and including CRLF.CRLF.  The last four octets that were read are
+ * looked at again together with what comes next.
  */
 static void
 body(int fd)

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Which recipients there are, as a policy program.
+"""A policy program that knows which recipients exist.
 
     policy = exec:/usr/local/lib/smtpd/recipients.py DATABASE
 
-DATABASE is SQLite's, with a table "users (address text, state text)", whose
-state is "active", "full" (452, try later) or "away" (550).
+DATABASE is for SQLite, with a table "users (address text, state text)"; state is
+"active", "full" (452, try later) or "away" (550).
 
 A request is lines "name=value" and an empty line, on standard input; the answer
 is "action=..." and an empty line.  smtpd starts the program for the first

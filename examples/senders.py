@@ -4,9 +4,9 @@
     policy = exec:/usr/local/lib/smtpd/senders.py FILE
 
 FILE has a line for each user: the name, and the addresses or @domains that are
-theirs, blanks between.  "alice alice@example.com" lets alice send as that and
-as nobody else; who is not in FILE sends nothing.  A client that has not logged
-in is asked nothing here: the same file can be used where mail comes in.
+theirs, separated by blanks.  "alice alice@example.com" lets alice send as that
+and as nobody else; a user who is not in FILE can't send.  A client that has not
+logged in is not checked: the same settings can be used where mail comes in.
 """
 import sys
 

@@ -107,7 +107,7 @@ take(struct milter_header *h, const unsigned char *p, size_t len, bool lead)
 	}
 }
 
-/* Of one filter after another; what has no verdict is undone. */
+/* Apply one filter's edits after another's; without a verdict undo them. */
 static void
 replies(struct milter_header *h, const uint8_t *p, size_t len, bool lead)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * parsers.c - a libFuzzer target for what else reads strangers' octets: the
- * PROXY header, a policy server's answer, and the list of recipients.  The
- * first octet of an input chooses.
+ * parsers.c - a libFuzzer target for the other parsers of strangers' octets:
+ * the PROXY header, a policy server's answer, and the list of recipients.  The
+ * first octet of an input chooses one.
  */
 #include <sys/mman.h>
 
@@ -82,7 +82,7 @@ server_check(const char *setting, const struct server *s)
 	abort();
 }
 
-/* However it is read, never more than is there, nor than allowed. */
+/* However it is read: never more than is there, or than is allowed. */
 static void
 proxy(const unsigned char *s, size_t len)
 {

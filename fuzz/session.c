@@ -6,12 +6,12 @@
  *
  * However the input is cut, whether it may be rewritten, and whether the hooks
  * answer at once or later, the replies, the order of the hooks and the message
- * must be the same; replies are well-formed, hooks come only in an order that
- * RFC 5321 allows; and of each message exactly what a slow and obvious decoder
- * makes of the same octets is passed on.
+ * must be the same; replies must be well-formed, and hooks come only in an
+ * order that RFC 5321 allows; and what is passed on of a message must be what a
+ * slow and obvious decoder makes of the same octets.
  *
- * All that is done for an input that takes a way through the engine that none
- * took before; the others are only fed whole, which is a hundred times as fast.
+ * All of that is done for an input that takes a new way through the engine; the
+ * others are only fed whole, which is a hundred times as fast.
  */
 #include <stdarg.h>
 #include <stdint.h>
@@ -97,7 +97,7 @@ hook(struct run *r)
 	r->closed = true;
 }
 
-/* Some are refused, so that both ways are seen: by length, always alike. */
+/* Some are refused, so that both ways are taken; the length decides. */
 static void
 judge(struct run *r, struct session_verdict *v, const char *text)
 {
@@ -279,8 +279,8 @@ check_replies(const struct text *out)
 }
 
 /*
- * The slow decoder.  What it says of the octets after DATA: 0, or -1 if they
- * have to be refused; the message is in m.
+ * The slow decoder of the octets after DATA: 0, with the message in m, or -1 if
+ * they must be refused.
  */
 static int
 decode(const struct text *raw, const struct session_config *set,
@@ -366,7 +366,7 @@ drain(struct run *r)
 	}
 }
 
-/* What may be rewritten is a copy, at the end of a room of its own. */
+/* Input that may be rewritten is a copy, at the end of its own memory. */
 static void
 feed(struct run *r, const char *p, size_t n)
 {
@@ -516,7 +516,7 @@ extern unsigned char __start___sancov_cntrs[], __stop___sancov_cntrs[];
 #define EDGES	((size_t)(__stop___sancov_cntrs - __start___sancov_cntrs))
 #define EDGES_MAX	8192
 
-/* Once, twice, four times ...: of a hundred, one more is no other way. */
+/* Once, twice, four times ...: one more than a hundred is not a new way. */
 static bool
 is_new(void)
 {
@@ -537,7 +537,7 @@ is_new(void)
 	return any;
 }
 
-/* libFuzzer is to see the same ways whether an input is new or not. */
+/* libFuzzer must see the same ways whether an input is new or not. */
 static void
 check_unseen(const char *p, size_t n, unsigned how)
 {

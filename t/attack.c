@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * attack.c - what an attacker would try who made the parser run their code.
+ * attack.c - what an attacker who made the parser run their code would try.
  *
  * Linked into a whole smtpd in front of session_rewrite(): the program behaves
  * as ever, but a line "ATTACK PORT FILE DIR MESSAGE" makes each attempt below
- * from where the parser is, and says what came of it: "name: done", or the
- * reason for which it failed.  PORT listens on 127.0.0.1, FILE may be read and
- * DIR written to by the user, and neither is the server's business; MESSAGE is
- * in the spool, stored by another session.
+ * from where the parser is, and says what came of it: "name: done", or why it
+ * failed.  PORT listens on 127.0.0.1; the user may read FILE and write to DIR,
+ * and neither is the server's business; MESSAGE is in the spool, stored by
+ * another session.
  */
 #define _GNU_SOURCE
 
@@ -219,7 +219,7 @@ socket_netlink(void)
 	return socket(AF_NETLINK, SOCK_RAW, 0);
 }
 
-/* With no descriptor to do it to: what counts is that the kernel would. */
+/* There is no descriptor to do it to; it matters whether the kernel would. */
 static int
 reached(long r)
 {
@@ -251,7 +251,7 @@ make_pair(void)
 	return socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
 }
 
-/* The child has nothing to do but to be. */
+/* The child need only exist. */
 static int
 make_process(void)
 {
@@ -417,7 +417,7 @@ code_from_data(void)
 	return mprotect(p, 4096, PROT_READ | PROT_EXEC);
 }
 
-/* The runner is asked for what the settings don't say. */
+/* Ask the runner for what the settings don't say. */
 static int
 forge(char *program, char *variable, char *another)
 {
@@ -463,7 +463,7 @@ other_server(void)
 	return runner_connect(&s, 0);
 }
 
-/* What nothing of the settings names is asked of nobody. */
+/* Ask for a password check that no setting names. */
 static int
 other_password(void)
 {
@@ -509,7 +509,7 @@ tell(const char *what, const char *result)
 	dprintf(STDERR_FILENO, "%s: %s\n", what, result);
 }
 
-/* Each with a clean slate: what one made must not stop the next. */
+/* Each starts afresh: what one made must not stop the next. */
 static void
 attack(void)
 {
@@ -528,7 +528,7 @@ attack(void)
 	_exit(0);
 }
 
-/* Numbers of another machine: i386's getpid().  Nobody comes back from it. */
+/* The numbers of another architecture: i386's getpid().  It never returns. */
 static void
 attack_i386(void)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * embedder - the engine in the hands of a hostile program: each function is
- * called from each hook and after each octet, with what it may have and what it
- * may not, and hooks answer whatever comes to mind.
+ * called from each hook and after each octet, with arguments that it may and
+ * may not be given, and hooks answer whatever comes to mind.
  *
  * What must hold: once the session is over, no hook is called and not an octet
- * is said; each accepted MAIL is reset once; replies are whole; and a message
+ * is sent; each accepted MAIL is reset once; replies are whole; and a message
  * is accepted by the end hook or not at all.
  */
 #include <stdio.h>
@@ -81,7 +81,7 @@ answer(enum session_answer_kind kind)
 	session_answer(&r.session, &v);
 }
 
-/* All that only looks. */
+/* All functions that only look. */
 static void
 ask(void)
 {
@@ -312,7 +312,7 @@ judge(struct session_verdict *v, bool is_auth)
 		memset(v, 0x77, sizeof(*v));
 		break;
 	}
-	/* What is left of the script then, nobody would see. */
+	/* Nobody would see what is left of the script. */
 	if (r.manner == REFUSE && r.calls % 3 != 0)
 		session_accept(v, NULL);
 }

@@ -6,9 +6,9 @@
  *
  * CALL:WHAT:NUMBER: that call of the process, counted from 1, or each if the
  * number is 0.  WHAT is an error, SHORT (a write of half its octets), KILL (the
- * process ends before the call) or DONE (it ends after it).  Of writes only
- * those to files of ours count, of open calls only those that make a file;
- * "unnamed" is one with O_TMPFILE.
+ * process ends before the call) or DONE (it ends after it).  Only writes to
+ * files of ours count, and only open calls that make a file; "unnamed" is one
+ * with O_TMPFILE.
  */
 #define _GNU_SOURCE
 
@@ -102,14 +102,14 @@ read_rules(void)
 	}
 }
 
-/* As SIGKILL would, which a filter of system calls may keep us from sending. */
+/* As by SIGKILL, which a filter of system calls may keep us from sending. */
 static void
 die(void)
 {
 	syscall(SYS_exit_group, 137);
 }
 
-/* What this call is to do; 0: as ever. */
+/* What this call is to do; 0: as usual. */
 static int
 turn(const char *name)
 {
@@ -163,7 +163,7 @@ fsync(int fd)
 int
 linkat(int from, const char *old, int to, const char *new, int flags)
 {
-	/* The question whether it may, which is no link. */
+	/* This only asks whether it may, and links nothing. */
 	if (strcmp(new, ".") == 0)
 		return (int)syscall(SYS_linkat, from, old, to, new, flags);
 	return (int)call("linkat", SYS_linkat, from, (long)old, to, (long)new,

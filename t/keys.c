@@ -24,7 +24,7 @@
 extern const struct tls_module smtpd_tls_module;
 const struct tls_module *const tls_module = &smtpd_tls_module;
 
-/* Of -t, which is not run here. */
+/* Only -t needs these, and it is not run here. */
 int
 inspect_secret(const char *setting, const char *path)
 {

@@ -16,7 +16,7 @@
 #define WORDS	TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN \
 	TEN TEN TEN TEN TEN	/* SESSION_TEXT_MAX octets */
 
-/* What the hooks of the test at hand say, and how often they were called. */
+/* What the current test's hooks say, and how often they were called. */
 static struct {
 	struct session_verdict connect, rcpt, data, end, verify, unknown, auth;
 	struct session_sasl sasl;	/* what auth sets of it */
@@ -279,7 +279,7 @@ closing_from_a_hook(void)
 	    "354 End data with <CR><LF>.<CR><LF>\r\n"
 	    "421 4.3.1 mx.test no space\r\n"));
 	CHECK(h.bodies == 1 && h.ends == 0 && h.resets == 1);
-	/* What the engine would have ended the session for comes too late. */
+	/* What would have made the engine end the session comes too late. */
 	start();
 	config.max_errors = 1;
 	h.shut_in_parameter = true;
@@ -495,7 +495,7 @@ tls(void)
 	CHECK(session_want(&s) == SESSION_CLOSE);
 }
 
-/* So many rounds of what leads nowhere are answered, and then it is 421. */
+/* This many commands that lead nowhere are answered; the next is 421. */
 static void
 too_much(void)
 {
@@ -625,7 +625,7 @@ authentication(void)
 	CHECK(strcmp(out, "334 MQ==\r\n") == 0);
 }
 
-/* Nobody takes the replies: there is no more input, and no octet too many. */
+/* Nobody takes the replies: no more input is taken, and nothing overflows. */
 static void
 no_room(void)
 {

@@ -3,7 +3,7 @@
  * lines - the grammar from both sides, in process: a line, and how the reply to
  * it begins, where syntax is strict and where it is not.
  *
- * Each row has a session of its own, in which what its group says comes first.
+ * Each row has a session of its own, which begins with its group's lines.
  */
 #include <stdio.h>
 #include <string.h>
@@ -561,7 +561,7 @@ static const struct row local[] = {
 	{ "LHLO c\r\nMAIL FROM:<a@b>\r\nDATA", "503 5.5.1 No valid", SAME },
 };
 
-/* What does not fit any more is left alone. */
+/* What no longer fits is left out. */
 static const struct row completed[] = {
 	{ "MAIL FROM:<" X250 ">", SENDER, OK },
 	{ "MAIL FROM:<@c:" X250 ">", SENDER, OK },

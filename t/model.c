@@ -5,8 +5,8 @@
  *	model [sequences [first]]
  *
  * The model says what is replied and which hooks are called, in what order; the
- * hooks say what it drew for them.  Sequence 7 is always the same one; what is
- * printed of one that went wrong are the commands' names below.
+ * hooks say what it drew for them.  Sequence 7 is always the same one.  If one
+ * goes wrong, its commands are printed, by their names below.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ struct call {
 	int	code;		/* 0: nothing */
 };
 
-/* What is to be, and what is. */
+/* What is expected, and what happened. */
 static struct {
 	uint64_t	 random;
 	char		 input[4096];	/* up to where it can't be pipelined */
@@ -83,7 +83,7 @@ ask(char hook, int yes, int undecided)
 static struct {
 	bool	 greeted, esmtp, tls, authenticated, over;
 	bool	 mail, message, bdat, erred;
-	bool	 charged, free;	/* 4xx, or all, of this command costs nothing */
+	bool	 charged, free;	/* its 4xx, or any reply, costs nothing */
 	unsigned recipients, errors, junk, messages, failures, size;
 } m;
 
@@ -302,7 +302,7 @@ static const struct {
 	{ 'Q', "QUIT\r\n" }, { 'X', "XYZZY\r\n" },
 };
 
-/* What the engine asks must be what the model said. */
+/* The engine must ask what the model has said. */
 static void
 hook(char name, struct session_verdict *v)
 {
@@ -428,7 +428,7 @@ feed(void)
 	r.len = 0;
 }
 
-/* What a client would say next, or one time in four anything. */
+/* What a client would say next, or, one time in four, anything. */
 static char
 draw(void)
 {

@@ -158,7 +158,7 @@ on_end(void *arg, uint64_t size, unsigned recipient, struct session_verdict *v)
 	answer(r, v, bad ? no : yes);
 }
 
-/* What was given of a message that was refused depends on the cuts. */
+/* How much of a refused message was given depends on the cuts. */
 static void
 on_reset(void *arg)
 {

@@ -9,10 +9,10 @@
  *
  *	> text		send text and CRLF
  *	>> octets	send octets; \r \n \0 \t \\ \xNN are understood
- *	* n octets	the same n times over
+ *	* n octets	send them n times
  *	< code [regex]	read a whole reply; its code and its text must be these
  *	tls		shake hands
- *	notls		shake hands, in vain
+ *	notls		shake hands, which must fail
  *	notify		send TLS's close_notify
  *	shut		send no more (the end of input)
  *	close		close the connection
@@ -20,7 +20,7 @@
  *	eof		the other side must close
  *	records		it must close, and say nothing before but TLS records
  *	exit n		the command's exit status, after the script
- *	# text		nothing
+ *	# text		a comment
  *
  * Options: -tls (from the first octet), -b (one octet a write), -ca file
  * (verify), -cert file, -key file, -sni name, -alpn name, -sigalgs list,
@@ -29,8 +29,8 @@
  * -log file (the command's standard error), -from address (of our end), -wait
  * seconds (20).
  *
- * The dialogue is written to standard output.  Exit status 0 if all was as the
- * script has it.
+ * The dialogue is written to standard output.  The exit status is 0 if all went
+ * as the script says.
  */
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -291,7 +291,7 @@ wait_input(void)
 		fail("poll: %s", strerror(errno));
 }
 
-/* More into the buffer; false at the end of input. */
+/* Read more into the buffer; false at the end of input. */
 static bool
 fill(void)
 {
@@ -315,7 +315,7 @@ fill(void)
 	return (true);
 }
 
-/* The peer may close at any time: what it said before that is to be read. */
+/* The peer may close at any time; what it said before must still be read. */
 static void
 send_piece(const char *p, size_t len)
 {
@@ -502,7 +502,7 @@ do_notify(char *arg)
 	if (t.ssl == NULL)
 		fail("no TLS");
 	SSL_shutdown(t.ssl);
-	/* What follows goes out in clear, as an attacker would. */
+	/* What follows goes out in clear, as an attacker would send it. */
 	SSL_free(t.ssl);
 	t.ssl = NULL;
 }

@@ -16,7 +16,7 @@
 
 #include "session.h"
 
-#define WINDOW	8	/* so much of a secret is one */
+#define WINDOW	8	/* this many octets of a secret are one */
 
 static const struct session_config config = {
 	.size = sizeof(config),
@@ -143,7 +143,7 @@ main(int argc, char **argv)
 	run(len, 1, 1, argv + 1);
 	for (at = 0; at <= len; at += step)
 		run(len, at, 0, argv + 1);
-	/* The end of input anywhere. */
+	/* Input may end anywhere. */
 	for (at = 1; at <= len; at += step)
 		run(at, 0, 0, argv + 1);
 	return 0;

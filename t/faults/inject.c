@@ -104,7 +104,7 @@ find(pid_t pid)
 	return &procs[nprocs++];
 }
 
-/* What stands there, as far as it is in one page. */
+/* The string at that address, as far as it is in one page. */
 static void
 text(pid_t pid, unsigned long long at, char *buf, size_t size)
 {
@@ -338,7 +338,7 @@ start(char **argv)
 		execv(argv[0], argv);
 		err(127, "%s", argv[0]);
 	}
-	/* Their end is to be seen when the program closes them. */
+	/* Others must see their end when the program closes them. */
 	for (fd = 0; fd < 3; fd++) {
 		close(fd);
 		open("/dev/null", O_RDWR | O_CLOEXEC);

@@ -11,7 +11,6 @@
 #include "filter.h"
 #include "verdict.h"
 
-
 /* Without a place for mail no recipient is accepted. */
 static struct session_verdict
 place_rcpt(struct connection *c, const struct session_rcpt *r)
@@ -44,14 +43,28 @@ static const struct filter *const filters[] = {
 };
 #define FILTERS		nitems(filters)
 
+/* A filter that has nothing to do is not called: its memory stays untouched. */
+static bool
+takes_part(const struct connection *c, size_t i)
+{
+	return (c->filters & 1u << i) != 0;
+}
+
 void
 filter_start(struct connection *c)
 {
+	const struct filter *f;
 	size_t i;
 
-	for (i = 0; i < FILTERS; i++)
-		if (filters[i]->start != NULL)
-			filters[i]->start(c);
+	c->filters = 0;
+	for (i = 0; i < FILTERS; i++) {
+		f = filters[i];
+		if (f->wanted != NULL && !f->wanted(&c->settings))
+			continue;
+		c->filters |= 1u << i;
+		if (f->start != NULL)
+			f->start(c);
+	}
 }
 
 struct session_verdict
@@ -61,7 +74,7 @@ filter_mail(struct connection *c, const struct session_mail *m)
 	size_t i;
 
 	for (i = 0; i < FILTERS && v.kind == SESSION_ACCEPT; i++)
-		if (filters[i]->mail != NULL)
+		if (takes_part(c, i) && filters[i]->mail != NULL)
 			v = filters[i]->mail(c, m);
 	return v;
 }
@@ -73,9 +86,10 @@ filter_rcpt(struct connection *c, const struct session_rcpt *r, bool *crowd)
 	size_t i;
 
 	for (i = 0; i < FILTERS && v.kind == SESSION_ACCEPT; i++) {
+		if (!takes_part(c, i) || filters[i]->rcpt == NULL)
+			continue;
 		*crowd = filters[i]->crowd;
-		if (filters[i]->rcpt != NULL)
-			v = filters[i]->rcpt(c, r);
+		v = filters[i]->rcpt(c, r);
 	}
 	return v;
 }
@@ -87,7 +101,7 @@ filter_data(struct connection *c)
 	size_t i;
 
 	for (i = 0; i < FILTERS && v.kind == SESSION_ACCEPT; i++)
-		if (filters[i]->data != NULL)
+		if (takes_part(c, i) && filters[i]->data != NULL)
 			v = filters[i]->data(c);
 	return v;
 }
@@ -102,7 +116,7 @@ filter_end(struct connection *c, uint64_t size)
 		return c->tx.judgement;
 	for (i = 0; i < FILTERS && v.kind == SESSION_ACCEPT &&
 	    !c->tx.discard; i++)
-		if (filters[i]->end != NULL)
+		if (takes_part(c, i) && filters[i]->end != NULL)
 			v = filters[i]->end(c, size);
 	c->tx.judged = true;
 	c->tx.judgement = v;
@@ -115,7 +129,7 @@ filter_reset(struct connection *c)
 	size_t i;
 
 	for (i = 0; i < FILTERS; i++)
-		if (filters[i]->reset != NULL)
+		if (takes_part(c, i) && filters[i]->reset != NULL)
 			filters[i]->reset(c);
 }
 
@@ -125,7 +139,7 @@ filter_stop(struct connection *c)
 	size_t i;
 
 	for (i = 0; i < FILTERS; i++)
-		if (filters[i]->stop != NULL)
+		if (takes_part(c, i) && filters[i]->stop != NULL)
 			filters[i]->stop(c);
 }
 

@@ -19,6 +19,8 @@ struct filter {
 	 * and may be followed by any number: only the first is logged.
 	 */
 	bool		 crowd;
+	/* Do the settings ask for it?  Not: none of its steps but check. */
+	bool		(*wanted)(const struct settings *);	/* NULL: yes */
 	/*
 	 * The steps; NULL: it has no opinion.  start: once a session, before
 	 * the sandbox closes, whether or not there ever is a message.

@@ -194,6 +194,7 @@ struct connection {
 	bool		 forked;	/* by our own listener, */
 	bool		 hurry;		/* which has few places left */
 	bool		 no_tls;	/* or lacks what TLS needs */
+	unsigned	 filters;	/* filter.c: those that take part */
 	struct transaction tx;
 	struct session	 session;	/* last: most of it stays untouched */
 };

@@ -26,6 +26,12 @@ static struct {
 	char		 helo[SESSION_NAME_MAX + 1];
 } milters;
 
+static bool
+milter_wanted(const struct settings *set)
+{
+	return set->servers[MILTER][0].text != NULL;
+}
+
 static void
 milter_start(struct connection *c)
 {
@@ -126,8 +132,6 @@ mail(struct connection *c, const struct session_mail *mail)
 	struct session_verdict v = verdict_accept();
 	unsigned i;
 
-	if (milters.count == 0)
-		return v;
 	meet(c);
 	/* A MAIL that was refused had no end of its own. */
 	for (i = 0; i < milters.count; i++)
@@ -170,8 +174,7 @@ static struct session_verdict
 milter_end(struct connection *c, uint64_t size)
 {
 	(void)size;
-	return milters.count == 0 ? verdict_accept() :
-	    milter_message(c, milters.list, milters.count);
+	return milter_message(c, milters.list, milters.count);
 }
 
 static void
@@ -221,7 +224,7 @@ milter_check(const struct settings *set)
 }
 
 const struct filter milter_filter = {
-	.name = "milter", .start = milter_start, .mail = mail, .rcpt = rcpt,
-	.data = data, .end = milter_end, .reset = reset,
-	.stop = milter_stop, .check = milter_check,
+	.name = "milter", .wanted = milter_wanted, .start = milter_start,
+	.mail = mail, .rcpt = rcpt, .data = data, .end = milter_end,
+	.reset = reset, .stop = milter_stop, .check = milter_check,
 };

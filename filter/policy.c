@@ -430,6 +430,13 @@ question(struct connection *c, const struct server *s,
 
 /* The hooks. */
 
+static bool
+policy_wanted(const struct settings *set)
+{
+	return set->servers[POLICY][0].text != NULL ||
+	    set->servers[POLICY_END][0].text != NULL;
+}
+
 /* One server after the other; the first that refuses ends it. */
 static struct session_verdict
 ask_all(struct connection *c, int list, const struct request *r,
@@ -493,6 +500,7 @@ policy_check(const struct settings *set)
 }
 
 const struct filter policy_filter = {
-	.name = "policy", .rcpt = policy_rcpt, .end = policy_end,
+	.name = "policy", .wanted = policy_wanted,
+	.rcpt = policy_rcpt, .end = policy_end,
 	.reset = policy_reset, .check = policy_check
 };

@@ -514,12 +514,17 @@ look_up(const char *path, struct keys *keys)
 	return list_finish(list) == -1 ? -1 : found;
 }
 
+static bool
+recipients_wanted(const struct settings *settings)
+{
+	return settings->recipients != NULL;
+}
+
 /* Before the sandbox closes.  A fault is reported when the list is needed. */
 static void
 recipients_start(struct connection *c)
 {
-	if (c->settings.recipients != NULL)
-		(void)list_open(&the_list, c->settings.recipients);
+	(void)list_open(&the_list, c->settings.recipients);
 }
 
 /* Accept, 550 5.1.1, or 451 if the list can't be read. */
@@ -530,8 +535,6 @@ recipients_rcpt(struct connection *c, const struct session_rcpt *rcpt)
 	struct keys keys;
 	int found;
 
-	if (c->settings.recipients == NULL)
-		return verdict_accept();
 	/* RFC 5321 section 4.5.1: postmaster without a domain always works. */
 	keys.n = 0;
 	if (strchr(path, '@') != NULL &&
@@ -646,6 +649,7 @@ recipients_check(const struct settings *settings)
 }
 
 const struct filter recipients_filter = {
-	.name = "recipients", .start = recipients_start,
-	.rcpt = recipients_rcpt, .check = recipients_check
+	.name = "recipients", .wanted = recipients_wanted,
+	.start = recipients_start, .rcpt = recipients_rcpt,
+	.check = recipients_check
 };

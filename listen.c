@@ -529,15 +529,13 @@ reap(void)
  * will open its socket to syslog anew.
  */
 static void
-become_session(struct connection *c, int client, int place,
-    const union address *a)
+become_session(struct connection *c, int client, int place)
 {
 	log_leave();
 	dup2(client, STDIN_FILENO);
 	dup2(client, STDOUT_FILENO);
 	dup3(place, LISTEN_FD_PLACE, O_CLOEXEC);
 	closefrom(LISTEN_FD_PLACE + 1);
-	peer_set(c, &a->sa);
 	c->forked = true;
 	c->no_tls = keys_needed(&c->settings) && !(l.has_tls && keys_there());
 }
@@ -581,7 +579,10 @@ is_crowded(const struct settings *set)
 	    (uint64_t)set->max_connections * HURRY_PERCENT;
 }
 
-/* True in the child. */
+/*
+ * True in the child.  Its name and the client's are made before it: here the
+ * code for it is mapped, and each page of it would be a fault there.
+ */
 static bool
 fork_session(struct connection *c, int client, const union address *a,
     const struct source *s, unsigned place)
@@ -590,12 +591,14 @@ fork_session(struct connection *c, int client, const union address *a,
 	pid_t pid;
 
 	c->hurry = is_crowded(&c->settings);
+	log_make_id(c->id, sizeof(c->id));
+	peer_set(c, &a->sa);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1) {
 		turn_down(&c->settings, client, PLACES_FORK, s);
 		return false;
 	}
 	if ((pid = fork()) == 0) {
-		become_session(c, client, ends[1], a);
+		become_session(c, client, ends[1]);
 		return true;
 	}
 	close(ends[1]);

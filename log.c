@@ -4,6 +4,7 @@
  * and never into the client's connection.
  */
 #include <sys/socket.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -38,6 +39,7 @@ static struct {
 	unsigned	 lines;		/* of the session */
 	int		 fd;		/* where it goes, or -1 */
 	int		 patience;	/* milliseconds, with a full pipe */
+	unsigned	 held;		/* lines of held[] */
 } logger = { .target = LOGTO_OFF, .fd = -1, .patience = 1000 };
 
 struct line {
@@ -76,13 +78,10 @@ static const struct kind {
 	{ NULL,		NULL,		LOG_INFO,	true },
 };
 
-static struct {
-	unsigned	 count;
-	struct held {
-		const struct kind *kind;
-		struct line	 line;
-	} lines[HELD_MAX];
-} held;
+static struct held {
+	const struct kind *kind;
+	struct line	 line;
+} held[HELD_MAX];
 
 /*
  * Characters that are not seen but affect how others are shown: what Unicode
@@ -147,6 +146,16 @@ log_leave(void)
 {
 	if (logger.target == LOGTO_SYSLOG)
 		close_syslog();
+}
+
+void
+log_make_id(char *id, size_t size)
+{
+	uint64_t n;
+
+	if (getrandom(&n, sizeof(n), GRND_NONBLOCK) != sizeof(n))
+		n = (uint64_t)getpid();
+	snprintf(id, size, "%016llx", (unsigned long long)n);
 }
 
 /*
@@ -439,13 +448,13 @@ log_later(const char *event, ...)
 
 	if (logger.target == LOGTO_OFF)
 		return;
-	if (held.count == HELD_MAX)
+	if (logger.held == HELD_MAX)
 		log_release(true);
-	h = &held.lines[held.count];
+	h = &held[logger.held];
 	va_start(pairs, event);
 	h->kind = collect(&h->line, event, pairs);
 	va_end(pairs);
-	held.count += h->kind != NULL;
+	logger.held += h->kind != NULL;
 }
 
 void
@@ -455,15 +464,15 @@ log_release(bool sent)
 	struct line *l;
 	unsigned i;
 
-	for (i = 0; i < held.count; i++) {
-		l = &held.lines[i].line;
+	for (i = 0; i < logger.held; i++) {
+		l = &held[i].line;
 		if (!sent) {
 			memcpy(l->text + l->len, untold, sizeof(untold) - 1);
 			l->len += sizeof(untold) - 1;
 		}
-		write_line(l, held.lines[i].kind);
+		write_line(l, held[i].kind);
 	}
-	held.count = 0;
+	logger.held = 0;
 }
 
 void
@@ -484,20 +493,29 @@ log_dialogue(char direction, const char *line, size_t len)
 	log_event(direction == '<' ? "command" : "reply", "line", text, NULL);
 }
 
+/*
+ * Not by snprintf(3): with a first use of it each process of a session reads
+ * ten pages of libc that it has no other use for.
+ */
 const char *
-log_number(char *buf, size_t size, uint64_t n)
+log_number(char buf[LOG_NUMBER], uint64_t n)
 {
-	snprintf(buf, size, "%llu", (unsigned long long)n);
-	return buf;
+	char *p = buf + LOG_NUMBER;
+
+	*--p = '\0';
+	do {
+		*--p = (char)('0' + n % 10);
+	} while ((n /= 10) != 0);
+	return p;
 }
 
 void
 log_finish(void)
 {
-	char lines[16];
+	char lines[LOG_NUMBER];
 
 	if (logger.lines > SESSION_LINES)
 		log_event("suppressed", "lines", log_number(lines,
-		    sizeof(lines), logger.lines - SESSION_LINES), NULL);
+		    logger.lines - SESSION_LINES), NULL);
 	logger.lines = 0;
 }

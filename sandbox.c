@@ -529,8 +529,8 @@ paths_spool(int set, const struct settings *s)
 		if ((access & LL_WRITE_FILE) != 0 &&
 		    s->servers[MILTER][0].text != NULL)
 			access |= LL_READ_FILE;
-		if (snprintf(path, sizeof(path), "%s/%s", s->spool,
-		    spool_parts[i].name) >= (int)sizeof(path) ||
+		if (!spool_part(path, sizeof(path), s->spool,
+		    spool_parts[i].name) ||
 		    paths_allow(set, path, access) == -1)
 			return -1;
 	}

@@ -6,7 +6,6 @@
  * transaction.c; here the bytes are moved, and the hooks about the session
  * itself are answered with the help of tls.c and auth.c.
  */
-#include <sys/random.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -263,13 +262,12 @@ serve_input(struct connection *c)
 static void
 log_close(const struct connection *c)
 {
-	char messages[16], accepted[16];
+	char messages[LOG_NUMBER], accepted[LOG_NUMBER];
 
-	log_event("close", "messages", log_number(messages, sizeof(messages),
-	    c->messages), "accepted", log_number(accepted, sizeof(accepted),
-	    c->accepted), "helo", *session_helo(&c->session) != '\0' ?
-	    session_helo(&c->session) : NULL, "addr", c->addr, "reason",
-	    c->reason, NULL);
+	log_event("close", "messages", log_number(messages, c->messages),
+	    "accepted", log_number(accepted, c->accepted), "helo",
+	    *session_helo(&c->session) != '\0' ? session_helo(&c->session) :
+	    NULL, "addr", c->addr, "reason", c->reason, NULL);
 }
 
 /* The only reply to a client for which the engine has not begun. */
@@ -285,16 +283,6 @@ turn_away(const char *status, const char *text)
 	if (n > 0 && (size_t)n < sizeof(line))
 		conn_write(line, (size_t)n);
 	conn_close(true);
-}
-
-static void
-make_id(char *id, size_t size)
-{
-	uint64_t n;
-
-	if (getrandom(&n, sizeof(n), GRND_NONBLOCK) != sizeof(n))
-		n = (uint64_t)getpid();
-	snprintf(id, size, "%016llx", (unsigned long long)n);
 }
 
 /* TLS from the first byte: the banner comes inside. */
@@ -379,7 +367,6 @@ lost_in_handover(struct connection *c)
 static int
 begin_forked(struct connection *c)
 {
-	make_id(c->id, sizeof(c->id));
 	log_open(c->settings.log, c->settings.log_debug, c->id);
 	conn_open(&c->settings, 0);
 	conn_hurry(&c->settings, c->hurry);
@@ -402,7 +389,7 @@ begin_session(struct connection *c)
 
 	resumed = handover_taken(c, &counters, helo, sizeof(helo), &end);
 	if (resumed != 1)
-		make_id(c->id, sizeof(c->id));
+		log_make_id(c->id, sizeof(c->id));
 	log_open(c->settings.log, c->settings.log_debug, c->id);
 	if (resumed == -1)
 		return lost_in_handover(c);
@@ -450,7 +437,7 @@ misconfigured(struct connection *c, const char *err, bool testing)
 		fprintf(stderr, "smtpd: %s\n", err);
 		return EX_CONFIG;
 	}
-	make_id(c->id, sizeof(c->id));
+	log_make_id(c->id, sizeof(c->id));
 	log_open(c->settings.log, false, c->id);
 	conn_open(&c->settings, 0);	/* the log may be a broken pipe */
 	log_error(0, "settings", err);

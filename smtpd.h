@@ -302,6 +302,8 @@ int	kept_get(const char *name);
 
 /* log.c: one event a line, key=value. */
 
+/* Of a new session: 16 digits, unlike all others'. */
+void	log_make_id(char *, size_t);
 void	log_open(enum log_target, bool debug, const char *id);
 /*
  * log_event("message", "status", "accepted", "size", n, NULL): pairs of key and
@@ -323,8 +325,9 @@ void	log_error(int error, const char *what, const char *object);
 void	log_finish(void);
 /* The dialogue, when log-level says so. */
 void	log_dialogue(char direction, const char *line, size_t len);
-/* A number as a value, in buf. */
-const char *log_number(char *buf, size_t, uint64_t);
+/* A number as a value, somewhere in buf. */
+#define LOG_NUMBER	21	/* octets for any, with its NUL */
+const char *log_number(char buf[LOG_NUMBER], uint64_t);
 bool	log_is_debug(void);
 enum log_target log_where(void);	/* never LOGTO_AUTO */
 /* Close the socket to syslog, if any, before log_open() once more. */
@@ -346,6 +349,8 @@ void	deliver_reset(void);		/* drop what was not delivered */
  * before.  What fails is logged, and fails again at a message.
  */
 void	spool_make(const char *path);
+/* The path of a part of it.  False: it does not fit. */
+bool	spool_part(char *to, size_t, const char *path, const char *part);
 /* -t: what is wrong with spool and exec, on standard error; count of it. */
 int	deliver_check(const struct settings *);
 /*

@@ -62,12 +62,11 @@ static void
 log_recipient(const struct connection *c, const char *path,
     const char *input, int code, const char *why)
 {
-	char text[16];
+	char text[LOG_NUMBER];
 
 	log_event("recipient", "status", status_of(code), "code",
-	    log_number(text, sizeof(text), (uint64_t)code), "from",
-	    c->tx.sender, "to", path, "addr", c->addr, "why", why, "input",
-	    input, NULL);
+	    log_number(text, (uint64_t)code), "from", c->tx.sender, "to", path,
+	    "addr", c->addr, "why", why, "input", input, NULL);
 }
 
 /* One too many isn't an error, and many may follow: log only the first. */
@@ -145,17 +144,18 @@ join_recipients(char *buf, size_t size, const struct connection *c)
 static void
 log_message(struct connection *c, const char *status, const char *why)
 {
-	char size[24], count[24], number[16], to[TO_MAX];
+	char size[LOG_NUMBER], count[LOG_NUMBER], number[LOG_NUMBER];
+	char to[TO_MAX];
 	bool one = c->settings.lmtp && c->tx.size > 0;
 
 	log_later("message", "status", status, "size", c->tx.size == 0 ? NULL :
-	    log_number(size, sizeof(size), c->tx.size), "recipients",
-	    log_number(count, sizeof(count), c->tx.recipients.count), "from",
-	    c->tx.sender, "to", one ? strings_at(&c->tx.recipients,
+	    log_number(size, c->tx.size), "recipients",
+	    log_number(count, c->tx.recipients.count), "from", c->tx.sender,
+	    "to", one ? strings_at(&c->tx.recipients,
 	    c->tx.at_hand) : join_recipients(to, sizeof(to), c), "user",
 	    *c->user != '\0' ? c->user : NULL, "addr", c->addr, "number",
-	    log_number(number, sizeof(number), c->messages), "file",
-	    deliver_file(), "why", why, NULL);
+	    log_number(number, c->messages), "file", deliver_file(), "why",
+	    why, NULL);
 }
 
 void
@@ -247,11 +247,11 @@ static void
 log_refusal(const struct connection *c, const struct session_refusal *r,
     const char *what)
 {
-	char code[16];
+	char code[LOG_NUMBER];
 
 	log_event("refused", "what", what, "code",
-	    log_number(code, sizeof(code), (uint64_t)r->code), "addr", c->addr,
-	    "why", r->why, "reason", r->what == SESSION_REFUSED_AUTH &&
+	    log_number(code, (uint64_t)r->code), "addr", c->addr, "why",
+	    r->why, "reason", r->what == SESSION_REFUSED_AUTH &&
 	    r->code == 502 ? no_auth(c) : NULL, "input", r->input, NULL);
 }
 

@@ -200,7 +200,8 @@ keys_fd(void)
 unsigned
 keys_join(void)
 {
-	made_at(keys.generation)->sessions++;
+	if (keys.generation != 0)	/* or a page is written for nothing */
+		made_at(keys.generation)->sessions++;
 	return keys.generation;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * log.c - the log: one event a line, key=value, on standard error or syslog,
+ * log.c - the log: one event per line, key=value, on standard error or syslog,
  * and never into the client's connection.
  */
 #include <sys/socket.h>

@@ -435,7 +435,7 @@ void	session_lend(struct session *, struct session_buffers *);
 size_t	session_input(struct session *, const char *, size_t len);
 /*
  * The same, but the octets may be changed: CRs and stuffed dots are dropped in
- * place, and body gets the rest in one piece instead of one a line.
+ * place, and body gets the rest in one piece instead of one per line.
  */
 size_t	session_rewrite(struct session *, char *, size_t len);
 

@@ -300,7 +300,7 @@ int	handover_taken(struct connection *, struct session_counters *,
 int	kept_set(const char *name, int fd);
 int	kept_get(const char *name);
 
-/* log.c: one event a line, key=value. */
+/* log.c: one event per line, key=value. */
 
 /* Of a new session: 16 digits, unlike all others'. */
 void	log_make_id(char *, size_t);

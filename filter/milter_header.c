@@ -376,7 +376,7 @@ milter_header_top(struct milter_header *h, unsigned before, const char *line)
 	return 0;
 }
 
-/* To and fro. */
+/* Keeping and undoing. */
 
 /* A filter counts what it was told of, deleted or not; the next is not told. */
 static void

@@ -154,7 +154,7 @@ setup() {
 	done
 }
 
-@test "an empty response line is no octets" {
+@test "an empty response line is a response of no octets" {
 	any <<-'END'
 	EHLO c
 	AUTH LOGIN
@@ -375,7 +375,7 @@ long() {
 	grep -x PROTOCOL=ESMTPA "$BATS_TEST_TMPDIR/taker.env"
 }
 
-@test "auth-any says so on the log each time" {
+@test "auth-any says so in the log each time" {
 	any <<-END
 	EHLO c
 	AUTH PLAIN $(plain user pass)
@@ -439,7 +439,7 @@ long() {
 	[[ $(grep -c status=repeated "$LOG") == 1 ]]
 }
 
-@test "the same password for another user is no repetition" {
+@test "the same password for another user is not a repetition" {
 	with_file -o max-auth-failures=2 <<-END
 	EHLO c
 	AUTH PLAIN $(plain alice wrong)

@@ -121,7 +121,7 @@ rejected() {
 	logged 'event=message status=refused'
 }
 
-@test "a chunk that is refused ends the message, and is on the log" {
+@test "a chunk that is refused ends the message, and is in the log" {
 	SYNTAX=("${STRICT[@]}")
 	bdat 'BDAT 3\r\na\nbBDAT 3\r\ncccBDAT 3 LAST\r\ndddNOOP\r\nQUIT\r\n'
 	rejected 550 503 503

@@ -113,7 +113,7 @@ users() {
 	[[ -z $(ls -A "$SPOOL") ]] || fail "$(ls -A "$SPOOL")"
 }
 
-@test "recipients that are no address are refused, and a list of nobody" {
+@test "recipients that are not addresses are refused, and a list of nobody" {
 	local list=$BATS_TEST_TMPDIR/list line
 
 	for line in 'x@y,' '<x@y>' 'x y@z' '"x@y"' 'x@y;' 'mailto:x@y z' 'x'; do

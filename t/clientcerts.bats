@@ -122,7 +122,7 @@ setup() {
 	done
 }
 
-@test "a ticket is no certificate" {
+@test "a ticket is not a certificate" {
 	local version session
 
 	# Without a certificate one gets a ticket, where none is wanted.
@@ -216,7 +216,7 @@ revoke() {
 	    $output == *"tls-client-crl: $CRL: too old" ]]
 }
 
-@test "tls-client-crl: what is no list, and one without an authority" {
+@test "tls-client-crl: what is not a list, and one without an authority" {
 	checked "${EC[@]}" "${CA[@]}" -o tls-client-crl="$CERTS/ca.pem"
 	((status == 78))
 	[[ $output == *"tls-client-crl: $CERTS/ca.pem: "* ]]

@@ -580,7 +580,7 @@ helped() {
 	replies 220 250 421
 }
 
-@test "the end of input without QUIT is no error and delivers nothing" {
+@test "the end of input without QUIT is not an error and delivers nothing" {
 	smtp -o spool="$SPOOL" <<-'END'
 		EHLO client.test
 		MAIL FROM:<a@b>

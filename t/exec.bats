@@ -701,7 +701,7 @@ many() {
 	[[ $(<"$WORK/ran") == a@mx.test ]]
 }
 
-@test "a program that does not read, or stops in the middle, is no error" {
+@test "a program that does not read, or stops in the middle, is not an error" {
 	codes 250 <<<'exec <&-; exit 0'
 	program <<<'head -c 10 >/dev/null; exec <&-; echo done'
 	smtp -o exec="$PROGRAM" < <(to rcpt@mx.test | sed '/^DATA/q'

@@ -170,7 +170,7 @@ repeat() {
 	table -o spool="$SPOOL" <"$BATS_TEST_TMPDIR/table"
 }
 
-@test "<postmaster> without a domain is no sender" {
+@test "<postmaster> without a domain is not a sender" {
 	as 'MAIL FROM:' <<<'501 <postmaster>'
 }
 

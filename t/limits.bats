@@ -206,7 +206,7 @@ has_line() {
 	[[ $(wc -l <<<"$lines") == 1 ]] || fail "many lines: $*"
 }
 
-@test "each refusal of a sender or recipient is on the log, and why" {
+@test "each refusal of a sender or recipient is in the log, and why" {
 	smtp -o spool="$SPOOL" -o max-size=1000 -o max-recipients=1 \
 	    -o max-messages=1 <<-'END'
 		EHLO client.test
@@ -290,7 +290,7 @@ has_line() {
 	not_logged event=recipient
 }
 
-@test "each limit that ends a session is on the log as its reason" {
+@test "each limit that ends a session is in the log as its reason" {
 	smtp -o max-errors=1 < <(printf 'BAD\nBAD\n')
 	has_line 'event=close' 'reason="too many errors"'
 	smtp -o max-junk=1 < <(printf 'NOOP\nNOOP\n')

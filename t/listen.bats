@@ -76,7 +76,7 @@ socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$s"
 	[[ $(<"$s") == mine ]]
 }
 
-@test "-l: what is no address, and what is taken, end it with 71" {
+@test "-l: what is not an address, and what is taken, end it with 71" {
 	local where
 
 	for where in localhost:25 ::1:25 127.0.0.1 :25 127.0.0.1:x \

@@ -123,7 +123,7 @@ journal() {
 	grep -qx '<7>id=[0-9a-f]* event=command line="EHLO client.test"' "$LOG"
 }
 
-@test "where standard error is no journal, nobody is told" {
+@test "where standard error is not the journal, nobody is told" {
 	JOURNAL_STREAM=1:2 deliver -o spool="$SPOOL"
 	[[ -z $(grep -v '^id=' "$LOG") ]]
 	JOURNAL_STREAM= deliver -o spool="$SPOOL"

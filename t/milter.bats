@@ -202,7 +202,7 @@ refusal() {
 	messages 4
 }
 
-@test "discarded at each step: 250, thrown away, and on the log as that" {
+@test "discarded at each step: 250, thrown away, and logged as that" {
 	judged d
 	[[ $(grep -c '^250 2.0.0 Message accepted' <<<"$output") == 7 ]]
 	[[ $(grep -c 'event=message status=discarded' "$LOG") == 7 ]]
@@ -827,7 +827,7 @@ EDITS=(h:A:b i:0:A:b m:1:A:b q:x)
 	[[ $(grep -c ^header "$ASKED") == 21000 ]]
 }
 
-@test "what is no field ends the header, and gets a blank line before it" {
+@test "a line that is not a field ends the header, and gets a blank line before it" {
 	MESSAGE=$'Subject: x\nno field here\nAuthentication-Results: forged\n\ny'
 	filtering
 	mail

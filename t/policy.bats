@@ -640,7 +640,7 @@ one_each() {
 	[[ $(message | grep -c -v $'\r$') == 0 ]]
 }
 
-@test "PREPEND of what is no header, of too long a line: 451" {
+@test "PREPEND of what is not a header, of too long a line: 451" {
 	answering PREPEND 'PREPEND text' 'PREPEND X Y: z' 'PREPEND : z' \
 	    "PREPEND X: $(printf '%0996d' 0)" "PREPEND X: $(printf '%0995d' 0)"
 	rcpt 6
@@ -840,7 +840,7 @@ one_each() {
 	messages 0
 }
 
-@test "-t: a policy server that can't be reached, or is no address" {
+@test "-t: a policy server that can't be reached, or is not an address" {
 	answering OK
 	"$SMTPD" -t -o spool="$SPOOL" -o policy="$POLICY" 2>>"$LOG"
 	run ! "$SMTPD" -t -o spool="$SPOOL" \

@@ -246,7 +246,7 @@ replace() {
 	END
 }
 
-@test "a list that is cut short during a session is no trap" {
+@test "a list that is cut short during a session does no harm" {
 	during 550 truncate -s 0 "$LIST"
 	during 550 rm "$LIST"
 }
@@ -264,7 +264,7 @@ replace() {
 	asking <"$BATS_TEST_TMPDIR/all"
 }
 
-@test "a line longer than a block is no trap" {
+@test "a line longer than a block does no harm" {
 	{
 		printf 'x%.0s' {1..40000}
 		printf '@mx.test\njoe@mx.test\n'
@@ -349,7 +349,7 @@ replace() {
 	asking <<<'451 someone.7@mx.test'
 }
 
-@test "-t names the lines that are no entries" {
+@test "-t names the lines that are not entries" {
 	printf '%s\n' joe@mx.test '# c' joe '"a b@mx.test' postmaster >"$LIST"
 	run ! "$SMTPD" -t -o spool="$SPOOL" -o recipients="$LIST"
 	said "$LIST: 3: "

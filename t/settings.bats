@@ -498,7 +498,7 @@ impossible() {
 	refused "$FILE: larger than 64 KiB"
 }
 
-@test "what is no file: missing, a directory, a FIFO, a device, unreadable" {
+@test "what is not a file: missing, a directory, a FIFO, a device, unreadable" {
 	FILE=$BATS_TEST_TMPDIR/none
 	refused "$FILE: No such file"
 	FILE=$BATS_TEST_TMPDIR

@@ -205,7 +205,7 @@ both_modes() {
 	said '250 2.0.0'
 }
 
-@test "BDAT whose count is none ends the session" {
+@test "BDAT whose count is not a number ends the session" {
 	split <<-'END'
 		EHLO client.test
 		MAIL FROM:<a@b>

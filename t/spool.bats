@@ -513,7 +513,7 @@ refused() {
 	not_logged file=
 }
 
-@test "a log that may not grow is no end of the session" {
+@test "a log that may not grow does not end the session" {
 	printf 'QUIT\r\n' | (
 		ulimit -f 0
 		exec "$SMTPD" -o log=stderr 2>>"$LOG"

@@ -251,7 +251,7 @@ glued() {
 
 # After 220.
 
-@test "a command in clear after 220 is no handshake: nothing in clear" {
+@test "a command in clear after 220 is not a handshake: nothing in clear" {
 	{
 		upto starttls
 		printf '%s\n' '< 220' '> EHLO evil' records
@@ -371,7 +371,7 @@ hello() {
 	messages 0
 }
 
-@test "octets that are no record inside TLS end it" {
+@test "octets that are not a record inside TLS end it" {
 	cut_into '\r\n.\r\nQUIT\r\n'
 	messages 0
 }
@@ -467,7 +467,7 @@ hear() {
 	not_logged 'reason=quit'
 }
 
-@test "a key update is no end" {
+@test "a key update does not end it" {
 	s_client -tls1_3
 	tell 'EHLO client.test'
 	hear '^250 HELP'
@@ -558,7 +558,7 @@ unavailable() {
 	    -o tls-key="$CERTS/ec.key" -o tls-priority=NORMAL:+NONSENSE
 }
 
-@test "what another version handed over is no session: 421, not a banner" {
+@test "what another version handed over is not a session: 421, not a banner" {
 	local state
 
 	for state in '' x 'id 192.0.2.1 25 - - 0 0 0 0 0 0 x client.test' \

@@ -36,7 +36,7 @@ setup() {
 	done
 }
 
-@test "a version that we do not have is named on the log" {
+@test "a version that we do not have is named in the log" {
 	local version
 
 	implicit "${EC[@]}"
@@ -59,7 +59,7 @@ setup() {
 	done
 }
 
-@test "the group of the key exchange is on the log" {
+@test "the group of the key exchange is in the log" {
 	implicit "${EC[@]}"
 	quick -tls13
 	quick -tls12

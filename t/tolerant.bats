@@ -333,7 +333,7 @@ transcript() {
 	END
 }
 
-@test "brackets left out: up to the next blank; a parameter is no address" {
+@test "brackets left out: up to the next blank; a parameter is not an address" {
 	as 'MAIL FROM:' <<-'END'
 		250 a@b
 		250 a@b SIZE=1

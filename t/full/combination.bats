@@ -374,7 +374,7 @@ why=\"Message too big\""
 	only_the_client
 }
 
-@test "implicit TLS: commands in clear are no handshake" {
+@test "implicit TLS: commands in clear are not a handshake" {
 	program
 	behind_haproxy implicit
 	printf '%s\n' ">> $EHLO$AUTH$MAIL${TO_B}BDAT 6 LAST\\r\\nevil\\r\\n" \

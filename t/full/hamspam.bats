@@ -109,7 +109,7 @@ END
 	messages 0
 }
 
-@test "an answer that is none of rspamd's is 451" {
+@test "an answer that is not rspamd's is 451" {
 	mkdir "$BATS_TEST_TMPDIR/web"
 	serve_with "$PYTHON" "$ROOT/t/webserver.py" "$BATS_TEST_TMPDIR/web"
 	URL=http://127.0.0.1:$PORT/200/x judge -

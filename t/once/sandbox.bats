@@ -290,7 +290,7 @@ end_runner() {
 }
 
 # A seccomp filter that knows neither call is an older kernel.
-@test "a kernel without Landlock and seccomp is one line on the log" {
+@test "a kernel without Landlock and seccomp is one line in the log" {
 	output=$(printf 'NOOP\r\nQUIT\r\n' | "$TOOLS/oldkernel" "$SMTPD" \
 	    -o hostname=mx.test -o "spool=$SPOOL" 2>>"$LOG" | tr -d '\r')
 	replies 220 250 221

@@ -151,7 +151,8 @@ has_envelope(const struct settings *set)
 bool
 deliver_crlf(const struct connection *c)
 {
-	return c->settings.newline_crlf || c->tx.body == SESSION_BODY_BINARY;
+	return c->settings.newline_crlf ||
+	    c->tx.mail.body == SESSION_BODY_BINARY;
 }
 
 static void

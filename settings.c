@@ -64,6 +64,9 @@ static const char *const logs[] = {
 	{ name, type, AT(member), value, words, 0, 0, 0 }
 #define COUNT(name, member, value, min, max) \
 	{ name, NUMBER, AT(member), value, NULL, min, max, 0 }
+/* An extension of SMTP's that is not there unless it is asked for. */
+#define EXTENSION(name, bit) \
+	{ name, SWITCH, AT(extensions), "no", no_yes, 0, bit, 0 }
 #define MANY	1000000000	/* 0 is no limit */
 
 static const struct setting settings[] = {
@@ -117,8 +120,8 @@ static const struct setting settings[] = {
 	CHOICE("protocol", BOOL, lmtp, protocols, "smtp"),
 	CHOICE("syntax", BOOL, strict, syntaxes, "tolerant"),
 	CHOICE("stray-newline", BOOL, refuse_stray, strays, "accept"),
-	CHOICE("dsn", BOOL, dsn, no_yes, "no"),
-	CHOICE("mt-priority", BOOL, mt_priority, no_yes, "no"),
+	EXTENSION("dsn", SESSION_EXT_DSN),
+	EXTENSION("mt-priority", SESSION_EXT_MT_PRIORITY),
 	CHOICE("proxy-protocol", BOOL, proxy_protocol, no_yes, "no"),
 	TEXT("proxy-from", PREFIXES, proxy_from),
 	TEXT("disable", KEYWORDS, disable),

@@ -133,11 +133,7 @@ extensions(const struct settings *set)
 		all |= SESSION_EXT_STARTTLS;
 	if (set->auth == AUTH_OFFER || set->auth == AUTH_REQUIRE)
 		all |= SESSION_EXT_AUTH;
-	if (set->dsn)
-		all |= SESSION_EXT_DSN;
-	if (set->mt_priority)
-		all |= SESSION_EXT_MT_PRIORITY;
-	return all & ~set->disable;
+	return (all | set->extensions) & ~set->disable;
 }
 
 static void

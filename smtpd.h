@@ -83,8 +83,7 @@ struct settings {
 	bool		 lmtp;
 	bool		 strict;
 	bool		 refuse_stray;
-	bool		 dsn;
-	bool		 mt_priority;
+	unsigned	 extensions;	/* SESSION_EXT_DSN | ..., asked for */
 	bool		 proxy_protocol;
 	char		**proxy_from;	/* prefixes of addresses; NULL: all */
 	unsigned	 disable;	/* SESSION_EXT_SIZE | ... */
@@ -154,16 +153,13 @@ struct tls_info {
 
 /* From MAIL to reset. */
 struct transaction {
+	struct session_mail mail;	/* its strings are kept here, or "": */
 	char		 sender[SESSION_PATH_MAX + 1];
+	char		 ret[5];
+	char		 envid[101];
+	char		 auth[SESSION_LINE_MAX];
 	struct strings	 recipients;
-	enum session_body body;
-	bool		 utf8;
-	uint64_t	 declared;	/* SIZE= of MAIL, or 0 */
-	int		 priority;	/* MT-PRIORITY of MAIL, or 0 */
-	char		 dsn_ret[5];	/* RET and ENVID, or "" */
-	char		 dsn_envid[101];
 	struct strings	 dsn;		/* of each: "NOTIFY ORCPT", with dsn */
-	char		 sender_auth[SESSION_LINE_MAX];	/* AUTH=, or "" */
 	struct strings	 lines;		/* header lines from filters */
 	bool		 discard;	/* a filter wants it thrown away */
 	bool		 judged;	/* filters have seen it to its end: */

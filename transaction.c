@@ -25,10 +25,12 @@ keep_dsn(struct strings *dsn, const struct session_rcpt *r)
 	return strings_add(dsn, both);
 }
 
-static void
-copy_or_clear(char *to, size_t size, const char *s)
+/* The engine's own is gone after the hook. */
+static const char *
+keep_text(char *to, size_t size, const char *s)
 {
 	strlcpy(to, s != NULL ? s : "", size);
+	return to;
 }
 
 void
@@ -38,14 +40,11 @@ transaction_mail(void *arg, const struct session_mail *m,
 	struct connection *c = arg;
 	struct transaction *tx = &c->tx;
 
-	strlcpy(tx->sender, m->path, sizeof(tx->sender));
-	tx->body = m->body;
-	tx->utf8 = m->utf8;
-	tx->declared = m->size;
-	tx->priority = m->priority;
-	copy_or_clear(tx->dsn_ret, sizeof(tx->dsn_ret), m->ret);
-	copy_or_clear(tx->dsn_envid, sizeof(tx->dsn_envid), m->envid);
-	copy_or_clear(tx->sender_auth, sizeof(tx->sender_auth), m->auth);
+	tx->mail = *m;
+	tx->mail.path = keep_text(tx->sender, sizeof(tx->sender), m->path);
+	tx->mail.ret = keep_text(tx->ret, sizeof(tx->ret), m->ret);
+	tx->mail.envid = keep_text(tx->envid, sizeof(tx->envid), m->envid);
+	tx->mail.auth = keep_text(tx->auth, sizeof(tx->auth), m->auth);
 	c->messages++;
 	if (c->hurry)	/* not any more: it has mail */
 		conn_hurry(&c->settings, false);
@@ -83,7 +82,8 @@ keep_recipient(struct connection *c, const struct session_rcpt *r)
 {
 	if (strings_add(&c->tx.recipients, r->path) == -1)
 		return -1;
-	if (c->settings.dsn && keep_dsn(&c->tx.dsn, r) == -1) {
+	if ((c->settings.extensions & SESSION_EXT_DSN) != 0 &&
+	    keep_dsn(&c->tx.dsn, r) == -1) {
 		strings_pop(&c->tx.recipients);
 		return -1;
 	}

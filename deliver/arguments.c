@@ -181,7 +181,8 @@ arguments_room(const struct connection *c, const struct session_rcpt *r)
 	dsn += r->notify != NULL ? strlen(r->notify) : 0;
 	dsn += r->orcpt != NULL ? strlen(r->orcpt) : 0;
 	return c->tx.recipients.len + strlen(r->path) + 1 <= VARIABLE_MAX &&
-	    (!c->settings.dsn || c->tx.dsn.len + dsn <= VARIABLE_MAX);
+	    ((c->settings.extensions & SESSION_EXT_DSN) == 0 ||
+	    c->tx.dsn.len + dsn <= VARIABLE_MAX);
 }
 
 static bool
@@ -198,10 +199,10 @@ make_dsn_env(struct arguments *a, struct connection *c, const char *dsn)
 	struct strings one = { 0 };
 	bool made;
 
-	if (!c->settings.dsn)
+	if ((c->settings.extensions & SESSION_EXT_DSN) == 0)
 		return true;
-	if (!env_set(a, "DSN_RET", c->tx.dsn_ret) ||
-	    !env_set(a, "DSN_ENVID", c->tx.dsn_envid))
+	if (!env_set(a, "DSN_RET", c->tx.ret) ||
+	    !env_set(a, "DSN_ENVID", c->tx.envid))
 		return false;
 	if (dsn == NULL)
 		return env_dsn(a, &c->tx.dsn);
@@ -215,9 +216,9 @@ env_priority(struct arguments *a, const struct connection *c)
 {
 	char n[4];
 
-	if (!c->settings.mt_priority)
+	if ((c->settings.extensions & SESSION_EXT_MT_PRIORITY) == 0)
 		return true;
-	snprintf(n, sizeof(n), "%d", c->tx.priority);
+	snprintf(n, sizeof(n), "%d", c->tx.mail.priority);
 	return env_set(a, "MT_PRIORITY", n);
 }
 
@@ -251,9 +252,9 @@ make_env(struct arguments *a, struct connection *c, uint64_t size,
 	    env_set(a, "TLS_CLIENT", c->tls.client) &&
 	    env_set(a, "SESSION_ID", c->id) &&
 	    env_set(a, "MESSAGE_SIZE", octets) &&
-	    env_set(a, "BODY", body_names[c->tx.body]) &&
-	    env_set(a, "SMTPUTF8", c->tx.utf8 ? "yes" : "") &&
-	    env_set(a, "SENDER_AUTH", c->tx.sender_auth) &&
+	    env_set(a, "BODY", body_names[c->tx.mail.body]) &&
+	    env_set(a, "SMTPUTF8", c->tx.mail.utf8 ? "yes" : "") &&
+	    env_set(a, "SENDER_AUTH", c->tx.auth) &&
 	    env_priority(a, c);
 }
 

@@ -159,7 +159,7 @@ copy_user(char *p, size_t size, const struct connection *c)
 	strlcpy(p, c->user, size);
 	for (; *p != '\0'; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f ||
-		    ((unsigned char)*p > 0x7f && !c->tx.utf8))
+		    ((unsigned char)*p > 0x7f && !c->tx.mail.utf8))
 			*p = '?';
 }
 
@@ -261,12 +261,13 @@ trace_envelope(struct output *o, struct connection *c, unsigned first,
 		copy_user(user, sizeof(user), c);
 		put_field(o, "Authenticated-User: ", user, "");
 	}
-	if (c->tx.dsn_ret[0] != '\0')
-		put_field(o, "DSN-Return: ", c->tx.dsn_ret, "");
-	if (c->tx.dsn_envid[0] != '\0')
-		put_field(o, "Original-Envelope-Id: ", c->tx.dsn_envid, "");
-	if (c->settings.mt_priority) {
-		snprintf(priority, sizeof(priority), "%d", c->tx.priority);
+	if (c->tx.ret[0] != '\0')
+		put_field(o, "DSN-Return: ", c->tx.ret, "");
+	if (c->tx.envid[0] != '\0')
+		put_field(o, "Original-Envelope-Id: ", c->tx.envid, "");
+	if (c->settings.extensions & SESSION_EXT_MT_PRIORITY) {
+		snprintf(priority, sizeof(priority), "%d",
+		    c->tx.mail.priority);
 		put_field(o, "MT-Priority: ", priority, "");
 	}
 	for (i = 0; i < count; i++)

@@ -317,7 +317,7 @@ build_security(struct request *r, const struct connection *c)
 	if (c->user[0] != '\0') {
 		add_attribute(r, "sasl_method", c->method);
 		add_attribute(r, "sasl_username", c->user);
-		add_attribute(r, "sasl_sender", c->tx.sender_auth);
+		add_attribute(r, "sasl_sender", c->tx.auth);
 	}
 	add_attribute(r, "encryption_protocol", c->tls.protocol);
 	add_attribute(r, "encryption_cipher", c->tls.cipher);
@@ -415,7 +415,7 @@ question(struct connection *c, const struct server *s,
 	    c->settings.timeout < TIME_MAX ? c->settings.timeout : TIME_MAX);
 	if (len == -1)
 		return unanswered(c, s, errno);
-	policy_parse(buf, (size_t)len, c->tx.utf8, &the_answer);
+	policy_parse(buf, (size_t)len, c->tx.mail.utf8, &the_answer);
 	if (the_answer.note != NULL)
 		log_event("policy", "action", the_answer.note, "text",
 		    the_answer.text, NULL);
@@ -462,7 +462,7 @@ policy_rcpt(struct connection *c, const struct session_rcpt *rcpt)
 	build_request(&r, c, "RCPT");
 	add_attribute(&r, "recipient", rcpt->path);
 	add_number(&r, "recipient_count", 0);
-	add_number(&r, "size", c->tx.declared);
+	add_number(&r, "size", c->tx.mail.size);
 	build_end(&r);
 	return ask_all(c, POLICY, &r, true);
 }

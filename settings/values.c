@@ -332,6 +332,27 @@ dump_bool(const struct setting *setting, const void *at)
 	printf("%s = %s\n", setting->name, setting->words[*b]);
 }
 
+static int
+set_switch(const struct setting *setting, void *at, char *value)
+{
+	unsigned *bits = at;
+	bool on;
+
+	if (set_bool(setting, &on, value) == -1)
+		return -1;
+	*bits = on ? *bits | setting->max : *bits & ~setting->max;
+	return 0;
+}
+
+static void
+dump_switch(const struct setting *setting, const void *at)
+{
+	const unsigned *bits = at;
+	bool on = (*bits & setting->max) != 0;
+
+	dump_bool(setting, &on);
+}
+
 /* Each enum is a type of its own, but they all have one size. */
 static int
 set_enum(const struct setting *setting, void *at, char *value)
@@ -528,6 +549,7 @@ static const struct {
 	[FILENAMES] =	{ set_filenames, dump_filenames,
 			    "a file, at most 8 times" },
 	[BOOL] =	{ set_bool, dump_bool, "one of" },
+	[SWITCH] =	{ set_switch, dump_switch, "one of" },
 	[ENUM] =	{ set_enum, dump_enum, "one of" },
 	[SET] =		{ set_set, dump_set, "some of" },
 	[NUMBER] =	{ set_number, dump_number, "a number" },

@@ -21,6 +21,7 @@ enum type {
 	PREFIXES,		/* [char **] */
 	FILENAMES,		/* [char *[TLS_CERTS_MAX]] one a line */
 	BOOL,			/* [bool] */
+	SWITCH,			/* [unsigned] one bit of it, max */
 	ENUM,			/* [enum] */
 	SET,			/* [unsigned] a bit for each of words */
 	NUMBER,			/* [unsigned] */
@@ -33,9 +34,12 @@ struct setting {
 	enum type	 type;
 	size_t		 offset;	/* in struct settings */
 	const char	*value;		/* the default; "": none */
-	/* BOOL, ENUM: in the order of values; SET: of bits, from the lowest. */
+	/*
+	 * BOOL, SWITCH, ENUM: in the order of values; SET: of bits, from the
+	 * lowest.
+	 */
 	const char	*const *words;
-	unsigned	 min, max;	/* NUMBER */
+	unsigned	 min, max;	/* NUMBER; SWITCH: a bit */
 	enum reader	 reader;	/* FILENAME, FILENAMES */
 };
 

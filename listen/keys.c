@@ -306,11 +306,22 @@ listen_to(int fd)
 	return epoll_ctl(server.epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
+/*
+ * Before a close(2): a process that answers somebody else may have it open,
+ * too, and for epoll(7) it would go on, under the number of the next one.
+ */
+static void
+leave_alone(int fd)
+{
+	epoll_ctl(server.epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
 static void
 close_channel(int fd)
 {
 	server.list[fd] = (struct channel){ 0, 0, 0 };
 	server.open--;
+	leave_alone(fd);
 	close(fd);
 }
 
@@ -320,7 +331,7 @@ start_asker(int fd, const struct channel_users *u)
 {
 	struct channel *c = &server.list[fd];
 
-	epoll_ctl(server.epoll, EPOLL_CTL_DEL, fd, NULL);
+	leave_alone(fd);
 	if ((c->asker = fork()) == 0) {
 		passwords_answer(fd, u);
 		_exit(0);
@@ -398,6 +409,7 @@ take_channel(void)
 
 	if (channel_receive(server.control, &byte, 1, &fd) == 0) {
 		server.wanted = false;
+		leave_alone(server.control);
 		close(server.control);
 	}
 	if (fd == -1)

@@ -512,6 +512,28 @@ go_inside() {
 	[[ $(sessions) != "$keys" ]]
 }
 
+# The process that checks has what the others have open.
+@test "who leaves while another's password is checked takes nothing from others" {
+	local user='bob:{SCRAM-SHA-256}3000000,eOIYWi+UYXg07DdmjNs7zA==,' keys
+
+	user+=qcBA2+2XEJ/Glhj/amX5TRCFD+u76aWeexcW+fLiL54=,
+	user+=BFXdVankj2YARrrVW/uLpHmBvWYiuu8L06XiGy+h1mA=
+	echo "$user" >"$BATS_TEST_TMPDIR/users"
+	listen -o auth-file="$BATS_TEST_TMPDIR/users" -o auth-cleartext=yes
+	keys=$(sessions)
+	stay one
+	printf '%s\n' '< 220' '> EHLO client.test' '< 250' \
+	    "> AUTH PLAIN $(printf '\0bob\0wrong' | base64)" '< 535' |
+		talk >"$BATS_TEST_TMPDIR/wrong" &
+	wait_for pgrep -P "$keys"
+	kill "$STAY"
+	wait_for grep -q event=close "$LOG"
+	for _ in 1 2 3 4 5; do
+		output=$(hello)
+		said '250-AUTH SCRAM-SHA-256 PLAIN LOGIN'
+	done
+}
+
 @test "neither listener nor session has the private key in its memory" {
 	local session
 

@@ -87,13 +87,21 @@ open_channel(void)
 	return own;
 }
 
+/* An answer that comes too late is not to be the next question's. */
 ssize_t
 channel_ask(const void *question, size_t len, void *answer, size_t size,
     int patience)
 {
 	int fd = open_channel(), none;
+	ssize_t n = -1;
 
-	if (fd == -1 || write(fd, question, len) != (ssize_t)len)
+	if (fd == -1)
 		return -1;
-	return receive(fd, answer, size, &none, patience);
+	if (write(fd, question, len) == (ssize_t)len)
+		n = receive(fd, answer, size, &none, patience);
+	if (n < 1) {
+		close(fd);
+		own = -1;
+	}
+	return n;
 }

@@ -40,7 +40,8 @@ ssize_t	channel_send(int socket, const void *, size_t, int fd);
 ssize_t	channel_receive(int socket, void *, size_t, int *fd);
 /*
  * In a session: ask over its own channel, which is opened when there is need;
- * for at most so many ms.  The length of the answer, or -1.
+ * for at most so many ms.  The length of the answer; or less than 1, and then
+ * there is nobody to be asked any more.
  */
 ssize_t	channel_ask(const void *question, size_t, void *answer, size_t size,
 	    int patience);

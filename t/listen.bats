@@ -512,6 +512,34 @@ go_inside() {
 	[[ $(sessions) != "$keys" ]]
 }
 
+# strace lets the fifth wait of a session be in vain: one was for the log, two
+# for what the client said, one for the channel to who knows the passwords.
+@test "an answer about a password that comes too late is nobody's" {
+	local alice='alice:$6$rounds=1000$ab$'
+
+	alice+=3tLFZOSDxcyiDWcYSrieU1uloXMcbPJQRTcotZNqEJiB1iizwjzbn2jECOCvw6
+	alice+=wslPpiTPzli2jppqTUXUq9N0
+	printf '%s\n' "$alice" "${alice/alice/mallory}" \
+	    >"$BATS_TEST_TMPDIR/users"
+	ASAN_OPTIONS=detect_leaks=0 background strace -D -f -qq -o /dev/null \
+	    -e trace=poll -e inject=poll:retval=0:when=5 \
+	    "$SMTPD" -l 127.0.0.1:0 -o hostname=mx.test -o spool="$SPOOL" \
+	    -o auth-file="$BATS_TEST_TMPDIR/users" -o auth-cleartext=yes \
+	    -o auth-mechanisms=PLAIN -o sandbox=no 2>>"$LOG"
+	LISTENING=$!
+	wait_for listening "$LISTENING"
+	talk <<-EOF
+	< 220
+	> EHLO client.test
+	< 250
+	> AUTH PLAIN $(printf '\0mallory\0secret' | base64)
+	< 454
+	> AUTH PLAIN $(printf '\0alice\0wrong' | base64)
+	< 454
+	EOF
+	not_logged 'event=auth status=ok'
+}
+
 # The process that checks has what the others have open.
 @test "who leaves while another's password is checked takes nothing from others" {
 	local user='bob:{SCRAM-SHA-256}3000000,eOIYWi+UYXg07DdmjNs7zA==,' keys

@@ -367,13 +367,14 @@ sign(int fd, const struct sign *s, size_t len)
 	size_t head = offsetof(struct sign, sign.data);
 	ssize_t n = -1;
 
-	if (len >= head && s->sign.len == len - head &&
-	    server.list[fd].signatures++ < SIGNATURES)
+	server.list[fd].signatures++;
+	if (len >= head && s->sign.len == len - head)
 		n = tls_module->sign(&s->sign, out, sizeof(out));
-	channel_send(fd, out, n < 1 ? 1 : (size_t)n, -1);
+	channel_send(fd, n < 1 ? (const void *)"" : out,
+	    n < 1 ? 1 : (size_t)n, -1);
 }
 
-/* One question of a session, or its end. */
+/* One question of a session, or its end; one too many is its end as well. */
 static void
 serve_question(int fd)
 {
@@ -389,9 +390,11 @@ serve_question(int fd)
 	n = channel_receive(fd, &q, sizeof(q), &none);
 	if (none != -1)
 		close(none);
-	if (n >= (ssize_t)sizeof(q.kind) && q.kind == CHANNEL_SIGN)
+	if (n >= (ssize_t)sizeof(q.kind) && q.kind == CHANNEL_SIGN &&
+	    c->signatures < SIGNATURES)
 		sign(fd, &q.sign, (size_t)n);
-	else if (n != sizeof(q.users) || c->questions++ == QUESTIONS)
+	else if (n != sizeof(q.users) || q.kind != CHANNEL_USERS ||
+	    c->questions++ == QUESTIONS)
 		close_channel(fd);
 	else if (passwords_are_slow(&q.users))
 		start_asker(fd, &q.users);

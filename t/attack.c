@@ -7,7 +7,8 @@
  * from where the parser is, and says what came of it: "name: done", or why it
  * failed.  PORT listens on 127.0.0.1; the user may read FILE and write to DIR,
  * and neither is the server's business; MESSAGE is in the spool, stored by
- * another session.
+ * another session.  "ATTACK listener" is what can be said to the listener and
+ * to the process with the keys.
  */
 #define _GNU_SOURCE
 
@@ -25,6 +26,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,6 +34,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <gnutls/gnutls.h>
+
+#include "listen/channel.h"
+#include "listen/listen.h"
 #include "runner.h"
 
 size_t	__real_session_rewrite(struct session *, char *, size_t);
@@ -528,6 +534,94 @@ attack(void)
 	_exit(0);
 }
 
+/* Two descriptors go along, where one or none is expected. */
+static void
+send_two(int socket, const void *p, size_t len)
+{
+	union { const void *in; void *out; } u = { p };
+	struct iovec iov = { u.out, len };
+	const int two[2] = { STDIN_FILENO, STDOUT_FILENO };
+	union {
+		char		 buf[CMSG_SPACE(sizeof(two))];
+		struct cmsghdr	 align;
+	} control = { .buf = "" };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = control.buf, .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(two));
+	memcpy(CMSG_DATA(c), two, sizeof(two));
+	sendmsg(socket, &msg, MSG_NOSIGNAL);
+}
+
+static ssize_t
+answer_of(int socket, void *p, size_t size, int *fd)
+{
+	struct pollfd ready = { .fd = socket, .events = POLLIN };
+
+	*fd = -1;
+	return poll(&ready, 1, 5000) != 1 ? -1 :
+	    channel_receive(socket, p, size, fd);
+}
+
+/* So many are more than a counter of 8 bits has. */
+static int
+signatures(int channel)
+{
+	struct {
+		enum channel_kind kind;
+		struct tls_sign	 sign;
+	} q = { CHANNEL_SIGN, { .algorithm = GNUTLS_SIGN_ECDSA_SHA256,
+	    .hashed = true, .len = 32 } };
+	char out[TLS_SIGNATURE_MAX];
+	int i, none, n = 0;
+
+	for (i = 0; i < 600; i++) {
+		send_two(channel, &q, (size_t)(q.sign.data -
+		    (unsigned char *)&q) + q.sign.len);
+		n += answer_of(channel, out, sizeof(out), &none) > 1;
+	}
+	return n;
+}
+
+/* Ticks of the processor's time. */
+static unsigned long
+time_of_parent(void)
+{
+	unsigned long user = 0, system = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)getppid());
+	if ((f = fopen(path, "r")) == NULL ||
+	    fscanf(f, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u"
+	    " %lu %lu", &user, &system) != 2)
+		return 0;
+	fclose(f);
+	return user + system;
+}
+
+static void
+attack_listener(void)
+{
+	unsigned long before;
+	char text[32], octet;
+	int channel;
+
+	send_two(LISTEN_FD_PLACE, "", 1);
+	if (answer_of(LISTEN_FD_PLACE, &octet, 1, &channel) != 1)
+		_exit(0);
+	snprintf(text, sizeof(text), "%d", signatures(channel));
+	tell("signatures", text);
+	before = time_of_parent();
+	shutdown(LISTEN_FD_PLACE, SHUT_WR);
+	poll(NULL, 0, 300);
+	tell("busy", time_of_parent() - before > 5 ? "yes" : "no");
+	_exit(0);
+}
+
 /* The numbers of another architecture: i386's getpid().  It never returns. */
 static void
 attack_i386(void)
@@ -553,6 +647,8 @@ __wrap_session_rewrite(struct session *s, char *p, size_t n)
 	if (sscanf(line, "ATTACK %d %255s %255s %255s", &target.port,
 	    target.file, target.dir, target.message) == 4)
 		attack();
+	if (strncmp(line, "ATTACK listener", 15) == 0)
+		attack_listener();
 	attack_i386();
 	return n;
 }

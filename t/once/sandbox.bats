@@ -265,6 +265,15 @@ end_runner() {
 	done
 }
 
+@test "nor can an attacker use up what the listener has, or its keys" {
+	certs
+	SMTPD=$ATTACK serve_itself -o "spool=$SPOOL" -o sandbox=no \
+	    -o "tls-cert=$CERTS/ec.pem" -o "tls-key=$CERTS/ec.key"
+	printf '%s\n' '< 220' '> ATTACK listener' eof | talk || :
+	wait_for grep -q ^busy "$LOG"
+	logged 'signatures: 2'
+}
+
 @test "system calls by another machine's numbers end the process" {
 	[[ $(uname -m) == x86_64 ]] || return 0
 	SMTPD=$ATTACK smtp -o "spool=$SPOOL" <<<'ATTACK'

@@ -110,13 +110,15 @@ send_with(int socket, const void *p, size_t len, int fd)
 	return send_message(socket, &msg) == (ssize_t)len;
 }
 
+/* Exactly one descriptor: in CMSG_SPACE() two have room. */
 static bool
 receive_with(int socket, void *p, size_t len, int *fd)
 {
 	struct iovec iov = { p, len };
 	union control control;
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
-	    .msg_control = control.buf, .msg_controllen = sizeof(control.buf) };
+	    .msg_control = control.buf, .msg_controllen = CMSG_LEN(sizeof(int))
+	};
 	struct cmsghdr *c;
 	ssize_t n;
 

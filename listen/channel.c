@@ -47,13 +47,15 @@ channel_send(int socket, const void *p, size_t len, int fd)
 	return sendmsg(socket, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* Exactly one: in CMSG_SPACE() two have room, and nobody would close both. */
 ssize_t
 channel_receive(int socket, void *p, size_t len, int *fd)
 {
 	struct iovec iov = { p, len };
 	union control control;
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
-	    .msg_control = control.buf, .msg_controllen = sizeof(control.buf) };
+	    .msg_control = control.buf, .msg_controllen = CMSG_LEN(sizeof(int))
+	};
 	struct cmsghdr *c;
 	ssize_t n;
 

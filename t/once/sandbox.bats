@@ -265,13 +265,31 @@ end_runner() {
 	done
 }
 
+open_files() {
+	find "/proc/$1/fd" -type l | wc -l
+}
+
+# files_of PID N ...: of each pair, the process has so many open.
+files_of() {
+	while (($# > 0)); do
+		(($(open_files "$1") == $2)) || return
+		shift 2
+	done
+}
+
 @test "nor can an attacker use up what the listener has, or its keys" {
+	local keys before
+
 	certs
 	SMTPD=$ATTACK serve_itself -o "spool=$SPOOL" -o sandbox=no \
 	    -o "tls-cert=$CERTS/ec.pem" -o "tls-key=$CERTS/ec.key"
+	keys=$(pgrep -P "$LISTENING")
+	before="$LISTENING $(open_files "$LISTENING") $keys $(open_files "$keys")"
 	printf '%s\n' '< 220' '> ATTACK listener' eof | talk || :
 	wait_for grep -q ^busy "$LOG"
 	logged 'signatures: 2'
+	# shellcheck disable=SC2086 # words
+	wait_for files_of $before
 }
 
 @test "system calls by another machine's numbers end the process" {

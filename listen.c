@@ -221,6 +221,13 @@ unwatch(int fd)
 	epoll_ctl(l.epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
+/* A session may ask over its place until it has; its end is told always. */
+static uint32_t
+place_events(const struct place *p)
+{
+	return p->keys != 0 ? EPOLLIN : 0;
+}
+
 static void
 watch_all(void)
 {
@@ -235,7 +242,8 @@ watch_all(void)
 			give_up(errno, "epoll", NULL);
 	for (i = 0; i < places_size(); i++)
 		if (places_at(i)->fd != -1 &&
-		    watch_for(places_at(i)->fd, EPOLLIN, EV_PLACES + i) == -1)
+		    watch_for(places_at(i)->fd, place_events(places_at(i)),
+		    EV_PLACES + i) == -1)
 			places_ended(i);
 }
 
@@ -688,20 +696,35 @@ take_signals(struct connection *c)
 
 /* The loop. */
 
+/* Whatever else it says, it does not wake us. */
+static void
+hear_no_more(unsigned i)
+{
+	struct place *p = places_at(i);
+	struct epoll_event e = { .events = place_events(p),
+	    .data.u32 = EV_PLACES + i };
+
+	epoll_ctl(l.epoll, EPOLL_CTL_MOD, p->fd, &e);
+	shutdown(p->fd, SHUT_RD);
+}
+
 /* Nobody holds it any more, or its session wants a channel to the keys. */
 static void
 place_event(unsigned i, uint32_t events)
 {
 	struct place *p = places_at(i);
+	bool ended = (events & EPOLLHUP) != 0;
 
-	if ((events & EPOLLHUP) == 0)
+	if (!ended)
 		keys_give(p->fd, p->keys);
+	keys_leave(p->keys);
+	p->keys = 0;
+	if (!ended)
+		hear_no_more(i);
 	else {
 		unwatch(p->fd);
 		places_ended(i);
 	}
-	keys_leave(p->keys);
-	p->keys = 0;
 }
 
 static void

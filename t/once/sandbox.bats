@@ -288,6 +288,7 @@ files_of() {
 	printf '%s\n' '< 220' '> ATTACK listener' eof | talk || :
 	wait_for grep -q ^busy "$LOG"
 	logged 'signatures: 2'
+	logged 'busy: no'
 	# shellcheck disable=SC2086 # words
 	wait_for files_of $before
 }

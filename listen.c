@@ -655,9 +655,14 @@ accept_one(struct connection *c, int socket)
 static void
 stop_listening(void)
 {
+	unsigned i;
+
 	if (l.stop == 0)
 		l.stop = conn_now() + GRACE_MS;
 	notify("STOPPING=1");
+	/* Who gave us one has it open still. */
+	for (i = 0; i < l.state.sockets.count; i++)
+		unwatch(l.state.sockets.list[i].fd);
 	sockets_close(&l.state.sockets);
 	places_signal(SIGTERM);
 }

@@ -227,6 +227,30 @@ os.execv(sys.argv[1], sys.argv[1:])' "$SMTPD" -o spool="$SPOOL" \
 		fail "$(<"$BATS_TEST_TMPDIR/stay.one")"
 }
 
+# As the supervisor has that started it, and somebody waits there.
+@test "SIGTERM: a socket that another process has as well is left alone" {
+	"$PYTHON" - "$SMTPD" "$SPOOL" 2>>"$LOG" <<-'END'
+	import signal, socket, subprocess, sys, time
+	s = socket.create_server(("127.0.0.1", 0))
+	p = subprocess.Popen([sys.argv[1], "-o", "spool=" + sys.argv[2]],
+	    stdin=s)
+	def ticks():
+	    with open("/proc/%d/stat" % p.pid) as f:
+	        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
+	a = socket.create_connection(s.getsockname())
+	assert a.recv(4) == b"220 "
+	p.send_signal(signal.SIGTERM)
+	while b"421" not in a.recv(1000):
+	    pass
+	b = socket.create_connection(s.getsockname())
+	before = ticks()
+	time.sleep(0.2)
+	busy = ticks() - before
+	a.close()
+	assert p.wait(10) == 0 and busy < 5, busy
+	END
+}
+
 @test "SIGUSR1: how many places are used, and by how many" {
 	listen
 	stay one

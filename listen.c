@@ -295,7 +295,6 @@ load_tls(const struct settings *set, char *err, size_t size)
 	int tries, fd, good = 0;
 
 	for (tries = 0; tries < TRIES; tries++) {
-		fresh_settings(set->file);
 		fresh_files(set);
 		fd = keys_start(err, size);
 		good = fd != -1 && (set->tls == TLS_OFF || tls_module->load(set,
@@ -381,14 +380,14 @@ load_aside(struct settings *set, char *err, size_t size)
 
 	settings_aside();
 	fresh_settings(set->file);
-	if (l.load(&fresh, err, size) == 0 && (!keys_needed(&fresh) ||
-	    load_tls(&fresh, err, size) == 0)) {
+	if (l.load(&fresh, err, size) == 0) {
 		fresh_files(&fresh);
-		*set = fresh;
-		return 0;
+		if (!keys_needed(&fresh) || load_tls(&fresh, err, size) == 0) {
+			*set = fresh;
+			return 0;
+		}
 	}
 	settings_aside();
-	fresh_settings(set->file);
 	fresh_files(set);
 	return -1;
 }
@@ -462,7 +461,7 @@ look_for_changes(struct connection *c)
 	what = fresh_look(&c->settings);
 	if (what == FRESH_PROGRAM)
 		look_at_program();
-	if (l.reload || what == FRESH_FILES)
+	if (l.reload || what == FRESH_FILES || what == FRESH_SETTINGS)
 		reload(c);
 }
 

@@ -31,7 +31,7 @@ struct marks {
 	unsigned	 count;
 };
 
-static struct marks	files, programs;
+static struct marks	settings, files, programs;
 
 /* A file that is missing gets a mark, too: it may appear. */
 static void
@@ -53,10 +53,18 @@ mark_file(struct marks *m, const char *path)
 }
 
 static void
+look_at_settings(struct marks *m, const char *path)
+{
+	memset(m, 0, sizeof(*m));
+	mark_file(m, path);
+}
+
+static void
 look_at_files(struct marks *m, const struct settings *set)
 {
 	struct named_file f = { 0 };
 
+	memset(m, 0, sizeof(*m));
 	while (settings_next_file(set, &f))
 		if (f.reader != READ_BY_SESSION)
 			mark_file(m, f.path);
@@ -73,8 +81,7 @@ look_at_programs(struct marks *m)
 void
 fresh_settings(const char *path)
 {
-	memset(&files, 0, sizeof(files));
-	mark_file(&files, path);
+	look_at_settings(&settings, path);
 }
 
 void
@@ -97,10 +104,11 @@ fresh_look(const struct settings *set)
 	look_at_programs(&now);
 	if (memcmp(&now, &programs, sizeof(now)) != 0)
 		return FRESH_PROGRAM;
-	memset(&now, 0, sizeof(now));
-	mark_file(&now, set->file);
 	look_at_files(&now, set);
-	return memcmp(&now, &files, sizeof(now)) != 0 ? FRESH_FILES :
+	if (memcmp(&now, &files, sizeof(now)) != 0)
+		return FRESH_FILES;
+	look_at_settings(&now, set->file);
+	return memcmp(&now, &settings, sizeof(now)) != 0 ? FRESH_SETTINGS :
 	    FRESH_SAME;
 }
 

@@ -153,16 +153,16 @@ int	passwords_ask(const struct auth_question *, struct auth_answer *);
 
 /* fresh.c: have the files that were read changed? */
 
-enum fresh { FRESH_SAME, FRESH_FILES, FRESH_PROGRAM };
+enum fresh { FRESH_SAME, FRESH_SETTINGS, FRESH_FILES, FRESH_PROGRAM };
 
 /*
- * Remember how they look, each before it is read: the settings file, what the
- * settings name, the programs.
+ * Remember how they look, each before it is read, or a change while it is read
+ * would go unseen: the settings file, what the settings name, the programs.
  */
 void	fresh_settings(const char *path);
 void	fresh_files(const struct settings *);
 void	fresh_programs(void);
-/* Which of the two have changed since; programs before files. */
+/* Which of them have changed since; the last of the list comes first. */
 enum fresh fresh_look(const struct settings *);
 /* The path of the program to exec: the one that was started. */
 const char *fresh_self(void);

@@ -464,13 +464,14 @@ more_places() {
 	wait_for hello
 }
 
-# listen_with_files: with a certificate and a key that can be replaced.
+# listen_with_files [ARGUMENT ...]: with a certificate and a key that can be
+# replaced.
 listen_with_files() {
 	certs
 	CERT=$BATS_TEST_TMPDIR/cert KEY=$BATS_TEST_TMPDIR/key
 	cp "$CERTS/ec.pem" "$CERT"
 	cp "$CERTS/ec.key" "$KEY"
-	listen -o tls-cert="$CERT" -o tls-key="$KEY"
+	listen -o tls-cert="$CERT" -o tls-key="$KEY" "$@"
 }
 
 # issued NAME: the certificate is for that name.
@@ -510,6 +511,51 @@ go_inside() {
 	kill -HUP "$LISTENING"
 	wait_for grep -q 'event=reload status=ok' "$LOG"
 	issued other.test
+}
+
+# later: a session is served, a look at the files after the last one.
+later() {
+	hello && ((${EPOCHREALTIME/./} > SINCE + 1200000))
+}
+
+@test "what has been read again is not read once more" {
+	listen_with_files
+	cp "$CERTS/other.pem" "$CERT"
+	cp "$CERTS/other.key" "$KEY"
+	kill -HUP "$LISTENING"
+	wait_for grep -q 'event=reload status=ok' "$LOG"
+	SINCE=${EPOCHREALTIME/./}
+	wait_for later
+	hello
+	(($(grep -c 'event=reload status=ok' "$LOG") == 1))
+}
+
+# keys_are N: there are so many processes with keys, and no session.
+keys_are() {
+	(($(sessions | wc -l) == $1))
+}
+
+# size_is OCTETS: EHLO's answer has them.
+size_is() {
+	[[ $(hello) == *"250-SIZE $1"* ]]
+}
+
+@test "settings that change while the keys are read are read after that" {
+	local conf=$BATS_TEST_TMPDIR/conf slow
+
+	printf 'max-size = 1M\n' >"$conf"
+	listen_with_files -f "$conf"
+	cp "$KEY" "$KEY.new"
+	mkfifo "$KEY.slow"
+	exec {slow}<>"$KEY.slow"
+	mv "$KEY.slow" "$KEY"
+	kill -HUP "$LISTENING"
+	wait_for keys_are 2
+	printf 'max-size = 5000\n' >"$conf"
+	mv "$KEY.new" "$KEY"
+	cat "$KEY" >&$slow
+	exec {slow}>&-
+	wait_for size_is 5000
 }
 
 @test "who came before a new certificate has the old one, and its key" {

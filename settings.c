@@ -452,6 +452,10 @@ finish_tls(struct settings *s)
 	    s->tls_client_fingerprints == NULL)
 		return "tls-client-require: want tls-client-ca or "
 		    "tls-client-fingerprints";
+	/* Or who has none would just do without TLS. */
+	if (s->tls_client_require && s->tls != TLS_REQUIRE &&
+	    s->tls != TLS_IMPLICIT)
+		return "tls-client-require: want tls = require or implicit";
 	if (s->tls_client_server_certs && s->tls_client_ca == NULL)
 		return "tls-client-server-certs: want tls-client-ca";
 	if (s->tls_client_crl != NULL && s->tls_client_ca == NULL)

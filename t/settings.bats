@@ -87,8 +87,9 @@ manual() {
 
 	while read -r name words; do
 		for word in ${words//|/ }; do
-			dump -o "$name=$word" -o tls-cert=a -o tls-client-ca=a \
-			    -o auth-any=yes -o auth-cleartext=yes
+			dump -o tls=require -o "$name=$word" -o tls-cert=a \
+			    -o tls-client-ca=a -o auth-any=yes \
+			    -o auth-cleartext=yes
 			[[ $status == 0 ]] || fail "$name=$word" || return
 			checked=$((checked + 1))
 		done

@@ -291,7 +291,8 @@ resumed() {
 
 @test "-t: nothing is wrong" {
 	checked "${EC[@]}" "${RSA[@]}" "${OTHER[@]}" "${CA[@]}" \
-	    -o tls-ticket-key="$TICKETS" -o tls-client-require=yes
+	    -o tls-ticket-key="$TICKETS" -o tls-client-require=yes \
+	    -o tls=require
 	((status == 0)) && [[ $output == '' ]]
 }
 
@@ -365,6 +366,19 @@ resumed() {
 	checked "${EC[@]}" -o tls-client-require=yes
 	((status == 78))
 	[[ $output == *'tls-client-require: want tls-client-ca'* ]]
+}
+
+@test "tls-client-require where a client can do without TLS is an error" {
+	local tls
+
+	for tls in off auto offer; do
+		checked "${EC[@]}" "${CA[@]}" -o tls-client-require=yes \
+		    -o tls="$tls"
+		((status == 78)) || fail "$tls" || return
+		[[ $output == *'tls-client-require: want tls = '* ]]
+	done
+	checked "${EC[@]}" "${CA[@]}" -o tls-client-require=yes -o tls=require
+	((status == 0))
 }
 
 # Keys in a process of their own.

@@ -80,8 +80,9 @@ login(struct connection *c, struct session_sasl *sasl)
 {
 	enum auth_result result;
 
-	/* Nor may they be empty (RFC 4616 section 2). */
-	if (!auth_text(auth.user) || !auth_text(auth.password))
+	/* Nor may they be empty (RFC 4616 section 2); any is any, though. */
+	if (!auth_text(auth.user) ||
+	    (!c->settings.auth_any && !auth_text(auth.password)))
 		return AUTH_WRONG;
 	if (repeat_is_first(auth.user, auth.password)) {
 		sasl->uncounted = true;

@@ -375,6 +375,34 @@ long() {
 	grep -x PROTOCOL=ESMTPA "$BATS_TEST_TMPDIR/taker.env"
 }
 
+@test "auth-any takes an empty password, and one in Latin-1" {
+	any <<-END
+	EHLO c
+	AUTH PLAIN $(printf '\0user\0' | base64)
+	QUIT
+	END
+	replies 220 250 235 221
+	any <<-END
+	EHLO c
+	AUTH LOGIN $(printf user | base64)
+
+	QUIT
+	END
+	replies 220 250 334 235 221
+	any <<-END
+	EHLO c
+	AUTH PLAIN $(printf '\0user\0p\344' | base64)
+	QUIT
+	END
+	replies 220 250 235 221
+	with_file <<-END
+	EHLO c
+	AUTH PLAIN $(printf '\0alice\0' | base64)
+	QUIT
+	END
+	replies 220 250 535 221
+}
+
 @test "auth-any says so in the log each time" {
 	any <<-END
 	EHLO c

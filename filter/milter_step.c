@@ -74,7 +74,8 @@ macros_helo(struct milter_output *o, const struct connection *c,
 	snprintf(bits, sizeof(bits), "%u", c->tls.bits);
 	milter_macros(o, MILTER_HELO, "{tls_version}", c->tls.protocol,
 	    "{cipher}", c->tls.cipher, "{cipher_bits}", bits,
-	    "{cert_subject}", c->tls.client, NULL);
+	    "{cert_subject}", c->tls.client, "{cert_issuer}",
+	    c->tls.client != NULL ? c->tls.issuer : NULL, NULL);
 }
 
 static void

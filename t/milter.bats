@@ -575,6 +575,7 @@ after_starttls() {
 
 TLS_MACROS='{tls_version}=TLSv1.3 {cipher}=TLS_AES_128_GCM_SHA256 '
 TLS_MACROS+='{cipher_bits}=128'
+CERT_MACROS='{cert_subject}=CN=client.test {cert_issuer}=Test CA'
 
 @test "after STARTTLS: anew, with the macros of TLS" {
 	certs
@@ -589,7 +590,7 @@ TLS_MACROS+='{cipher_bits}=128'
 	filtering
 	after_starttls -o tls-client-ca="$CERTS/ca.pem"
 	ASKED=$ASKED.tls
-	asked "macros helo $TLS_MACROS {cert_subject}=CN=client.test"
+	asked "macros helo $TLS_MACROS $CERT_MACROS"
 	filtering
 	after_starttls -o tls-client-ca="$CERTS/other.pem"
 	ASKED=$ASKED.tls

@@ -19,7 +19,7 @@ struct filter {
 	 * and may be followed by any number: only the first is logged.
 	 */
 	bool		 crowd;
-	/* Do the settings ask for it?  Not: none of its steps but check. */
+	/* Do the settings ask for it?  If not, only check is called. */
 	bool		(*wanted)(const struct settings *);	/* NULL: yes */
 	/*
 	 * The steps; NULL: it has no opinion.  start: once a session, before

@@ -587,8 +587,9 @@ is_crowded(const struct settings *set)
 }
 
 /*
- * True in the child.  Its name and the client's are made before it: here the
- * code for it is mapped, and each page of it would be a fault there.
+ * True in the child.  The session's id and the client's address are made before
+ * the fork: the code for that is mapped here, and the child would fault it in
+ * page by page.
  */
 static bool
 fork_session(struct connection *c, int client, const union address *a,
@@ -659,7 +660,7 @@ stop_listening(void)
 	if (l.stop == 0)
 		l.stop = conn_now() + GRACE_MS;
 	notify("STOPPING=1");
-	/* Who gave us one has it open still. */
+	/* Whoever gave us a socket still has it open. */
 	for (i = 0; i < l.state.sockets.count; i++)
 		unwatch(l.state.sockets.list[i].fd);
 	sockets_close(&l.state.sockets);

@@ -494,8 +494,8 @@ log_dialogue(char direction, const char *line, size_t len)
 }
 
 /*
- * Not by snprintf(3): with a first use of it each process of a session reads
- * ten pages of libc that it has no other use for.
+ * Not with snprintf(3): its first use makes the process of a session fault in
+ * ten pages of libc that it does not need otherwise.
  */
 const char *
 log_number(char buf[LOG_NUMBER], uint64_t n)

@@ -452,7 +452,7 @@ finish_tls(struct settings *s)
 	    s->tls_client_fingerprints == NULL)
 		return "tls-client-require: want tls-client-ca or "
 		    "tls-client-fingerprints";
-	/* Or who has none would just do without TLS. */
+	/* Or a client that has none would just do without TLS. */
 	if (s->tls_client_require && s->tls != TLS_REQUIRE &&
 	    s->tls != TLS_IMPLICIT)
 		return "tls-client-require: want tls = require or implicit";

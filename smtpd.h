@@ -298,7 +298,7 @@ int	kept_get(const char *name);
 
 /* log.c: one event per line, key=value. */
 
-/* Of a new session: 16 digits, unlike all others'. */
+/* A new session's id: 16 digits, unlike all others'. */
 void	log_make_id(char *, size_t);
 void	log_open(enum log_target, bool debug, const char *id);
 /*

@@ -255,7 +255,7 @@ open_spool(void)
 	return 0;
 }
 
-/* Not by snprintf(3), which is a page of libc after the other. */
+/* Not with snprintf(3), which takes page after page of libc. */
 bool
 spool_part(char *to, size_t size, const char *path, const char *part)
 {

@@ -187,6 +187,27 @@ enum session_event {
 	SESSION_EV_REFUSED	/* the engine refused a message by itself */
 };
 
+/* What the engine refused; its strings last until the hook returns. */
+enum session_refused {
+	SESSION_REFUSED_NOTHING,
+	SESSION_REFUSED_HELO,	/* HELO, EHLO, LHLO */
+	SESSION_REFUSED_MAIL,
+	SESSION_REFUSED_RCPT,
+	SESSION_REFUSED_AUTH,
+	SESSION_REFUSED_LINE	/* not a command: control octets, TLS */
+};
+
+struct session_refusal {
+	enum session_refused what;
+	const char	*path;	/* of MAIL or RCPT, if it could be read */
+	const char	*input;	/* the line's beginning, of any octets but */
+				/* NUL; NULL where it may be a secret */
+	int		 code;	/* of the reply, and its text: the fault */
+	const char	*why;
+	unsigned	 kind;	/* below SESSION_KINDS; the fault's number, */
+};				/* so that a log can have one line for each */
+#define SESSION_KINDS	128
+
 /*
  * The hooks.  arg is the one that session_init() was given.  A hook that is
  * NULL accepts, except for end: a message that nobody takes is 451.  Those with
@@ -231,27 +252,6 @@ enum session_event {
  *	refused	the engine refused something by itself: for a log
  *	event	something the program may want to count or log
  */
-/* What the engine refused; its strings last until the hook returns. */
-enum session_refused {
-	SESSION_REFUSED_NOTHING,
-	SESSION_REFUSED_HELO,	/* HELO, EHLO, LHLO */
-	SESSION_REFUSED_MAIL,
-	SESSION_REFUSED_RCPT,
-	SESSION_REFUSED_AUTH,
-	SESSION_REFUSED_LINE	/* not a command: control octets, TLS */
-};
-
-struct session_refusal {
-	enum session_refused what;
-	const char	*path;	/* of MAIL or RCPT, if it could be read */
-	const char	*input;	/* the line's beginning, of any octets but */
-				/* NUL; NULL where it may be a secret */
-	int		 code;	/* of the reply, and its text: the fault */
-	const char	*why;
-	unsigned	 kind;	/* below SESSION_KINDS; the fault's number, */
-};				/* so that a log can have one line for each */
-#define SESSION_KINDS	128
-
 struct session_hooks {
 	size_t	size;			/* sizeof(struct session_hooks) */
 	void	(*connect)(void *arg, struct session_verdict *);

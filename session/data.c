@@ -160,7 +160,7 @@ step(struct session *s, enum data_state state, char c, bool dots)
 /*
  * Is every CR followed by an LF, every LF preceded by a CR, and no octet NUL?
  * There is no branch, and the count is fixed, so the compiler makes it a few
- * vector instructions for 16 octets: the price of looking at each of them.
+ * vector instructions for each 16 octets of a block.
  */
 #define BLOCK	64
 

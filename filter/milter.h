@@ -132,6 +132,7 @@ bool	milter_refuse(const struct milter_reply *, struct session_verdict *);
  * milter_header_keep().
  */
 #define MILTER_HEADER_MAX	(1u << 20)	/* octets, of the message's */
+#define MILTER_FIELDS_MAX	1000	/* of it: each is asked about */
 #define MILTER_EDITS_MAX	1000	/* of one filter, in a message */
 
 struct milter_field {

@@ -86,7 +86,8 @@ load_message(struct connection *c)
 		    "Bare CR, LF or NUL in the header");
 	if (n == -1)
 		return no_memory();
-	if (n == 0 || h->end > MILTER_HEADER_MAX)
+	if (n == 0 || h->end > MILTER_HEADER_MAX ||
+	    h->count > MILTER_FIELDS_MAX)
 		return too_large("Header too large for the mail filters");
 	return add_lines(c) == -1 ? no_memory() : verdict_accept();
 }

@@ -805,12 +805,17 @@ EDITS=(h:A:b i:0:A:b m:1:A:b q:x)
 	[[ $(message) == *$'\nX-B: kept\n\ntext'* ]] || fail "$(message)"
 }
 
-@test "a header of more than 1 MiB, or a field of more than a packet, is 552" {
-	local MESSAGE
+# fields N [TEXT]: a header of so many.
+fields() {
+	MESSAGE=$(yes "X-Line: ${2-}" | head -n "$1")$'\n\ntext'
+}
 
+@test "a header of more than 1 MiB, or a field of more than a packet, is 552" {
+	local MESSAGE line
+
+	printf -v line %01080d 0
 	filtering
-	MESSAGE=$(yes 'X-Line: 0123456789012345678901234567890123456789' |
-	    head -n 23000)$'\n\ntext'
+	fields 980 "$line"
 	mail
 	said '552 5.3.4 Header too large for the mail filters'
 	filtering
@@ -821,11 +826,22 @@ EDITS=(h:A:b i:0:A:b m:1:A:b q:x)
 	messages 0
 	# As large as may be.
 	filtering
-	MESSAGE=$(yes 'X-Line: 0123456789012345678901234567890123456789' |
-	    head -n 21000)$'\n\ntext'
+	fields 960 "$line"
 	mail
 	replies 220 250 250 250 250 354 250 221
-	[[ $(grep -c ^header "$ASKED") == 21000 ]]
+	[[ $(grep -c ^header "$ASKED") == 960 ]]
+}
+
+@test "a header of more than 1000 fields, each a question to a filter, is 552" {
+	local MESSAGE
+
+	filtering
+	fields 1001
+	mail
+	said '552 5.3.4 Header too large for the mail filters'
+	fields 1000
+	mail
+	replies 220 250 250 250 250 354 250 221
 }
 
 @test "a line that is not a field ends the header, and gets a blank line before it" {

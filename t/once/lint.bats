@@ -107,6 +107,16 @@ sources() {
 	done
 }
 
+@test "a test file that is named anywhere is there" {
+	grep -rhoE '\<t/([a-z]+/)?[a-z]+\.bats' Makefile README.md DESIGN.md \
+	    SECURITY.md CONTRIBUTING.md debian docs man t/README.md |
+	    sort -u >"$BATS_TEST_TMPDIR/named"
+	while read -r file; do
+		[[ -e $file ]] || fail "$file"
+	done <"$BATS_TEST_TMPDIR/named"
+	[[ $(wc -l <"$BATS_TEST_TMPDIR/named") -gt 10 ]]
+}
+
 @test "each source of the program has its line in DESIGN.md" {
 	local file
 

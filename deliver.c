@@ -123,12 +123,11 @@ put_message(void *arg, const char *p, size_t len)
 	struct message *m = arg;
 
 	m->size += len;
-	if (len > sizeof(buffer) - m->len) {
+	if (len > sizeof(buffer) - m->len)
 		write_buffer(m);
-		if (len >= sizeof(buffer)) {
-			write_out(m, p, len);
-			return;
-		}
+	if (m->len == 0 && len >= sizeof(buffer) / 2) {
+		write_out(m, p, len);	/* a copy would save no write */
+		return;
 	}
 	memcpy(buffer + m->len, p, len);
 	m->len += len;

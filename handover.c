@@ -83,7 +83,6 @@ handover_to(const char *program)
 void
 handover_now(void)
 {
-	log_finish();
 	handover_to(handover_program());
 }
 
@@ -143,11 +142,11 @@ handover_starttls(const struct connection *c)
 
 	session_counters(&c->session, &n);
 	len = snprintf(state, sizeof(state),
-	    "%s %s %s %s %s %lld %u %u %u %u %u %u %s", c->id, c->addr,
+	    "%s %s %s %s %s %lld %u %u %u %u %u %u %u %s", c->id, c->addr,
 	    or_dash(c->port), or_dash(c->server_addr),
 	    or_dash(c->server_port), (long long)conn_end(), c->messages,
 	    c->accepted, n.messages, n.errors, n.junk, n.auth_failures,
-	    session_helo(&c->session));
+	    log_lines(), session_helo(&c->session));
 	if (len < 0 || (size_t)len >= sizeof(state) ||
 	    setenv(STATE, state, 1) == -1) {
 		log_error(errno, "starttls", NULL);
@@ -183,8 +182,9 @@ handover_taken(struct connection *c, struct session_counters *n, char *helo,
 {
 	char state[1024], *p = state;
 	const char *given = getenv(STATE);
+	unsigned lines;
 	unsigned *const counts[] = { &c->messages, &c->accepted, &n->messages,
-	    &n->errors, &n->junk, &n->auth_failures };
+	    &n->errors, &n->junk, &n->auth_failures, &lines };
 	long long number;
 	size_t i;
 
@@ -206,5 +206,6 @@ handover_taken(struct connection *c, struct session_counters *n, char *helo,
 			return -1;
 		*counts[i] = (unsigned)number;
 	}
+	log_resume(lines);
 	return take_text(&p, helo, size) ? 1 : -1;
 }

@@ -191,7 +191,6 @@ log_open(enum log_target target, bool debug, const char *id)
 		tzset();	/* its file is out of reach in the sandbox */
 	}
 	logger.journal = target == LOGTO_STDERR && is_journal(STDERR_FILENO);
-	logger.lines = 0;
 	if (target == LOGTO_STDERR)
 		logger.fd = STDERR_FILENO;
 	logger.target = target;
@@ -509,6 +508,18 @@ log_number(char buf[LOG_NUMBER], uint64_t n)
 	return p;
 }
 
+unsigned
+log_lines(void)
+{
+	return logger.lines;
+}
+
+void
+log_resume(unsigned lines)
+{
+	logger.lines = lines;
+}
+
 void
 log_finish(void)
 {
@@ -517,5 +528,4 @@ log_finish(void)
 	if (logger.lines > SESSION_LINES)
 		log_event("suppressed", "lines", log_number(lines,
 		    logger.lines - SESSION_LINES), NULL);
-	logger.lines = 0;
 }

@@ -317,7 +317,10 @@ void	log_release(bool sent);
  * text (with an error of 0, without it).
  */
 void	log_error(int error, const char *what, const char *object);
-/* A session is over, or goes on elsewhere: log how many lines were left out. */
+/* The session's lines so far, those left out too; and to go on from there. */
+unsigned log_lines(void);
+void	log_resume(unsigned lines);
+/* A session is over: log how many lines were left out. */
 void	log_finish(void);
 /* The dialogue, when log-level says so. */
 void	log_dialogue(char direction, const char *line, size_t len);

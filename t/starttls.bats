@@ -558,11 +558,37 @@ unavailable() {
 	    -o tls-key="$CERTS/ec.key" -o tls-priority=NORMAL:+NONSENSE
 }
 
+# refused NUMBER: a transaction with so many refused recipients.
+refused() {
+	local i
+
+	printf '%s\n' '> MAIL FROM:<a@client.test>' '< 250'
+	for ((i = 0; i < $1; i++)); do
+		printf '%s\n' '> RCPT TO:<x@mx.test>' '< 550'
+	done
+	printf '%s\n' '> RSET' '< 250'
+}
+
+@test "the lines of a session in the log are limited over STARTTLS" {
+	echo joe@mx.test >"$BATS_TEST_TMPDIR/list"
+	{
+		printf '%s\n' '< 220' '> EHLO client.test' '< 250'
+		refused 700
+		printf '%s\n' '> STARTTLS' '< 220' tls '> EHLO client.test' \
+		    '< 250'
+		refused 700
+		printf '%s\n' '> QUIT' '< 221' eof
+	} | play -- -o recipients="$BATS_TEST_TMPDIR/list" -o max-errors=0 \
+	    -o max-junk=0 -o max-recipients=2000
+	[[ $(wc -l <"$LOG") == 1002 ]] || fail "$(wc -l <"$LOG") lines"
+	[[ $(grep event=suppressed "$LOG") == *' lines=402' ]]
+}
+
 @test "what another version handed over is not a session: 421, not a banner" {
 	local state
 
 	for state in '' x 'id 192.0.2.1 25 - - 0 0 0 0 0 0 x client.test' \
-	    "id 192.0.2.1 25 - - 0 0 0 0 0 0 0 $(printf %01200d 0)"; do
+	    "id 192.0.2.1 25 - - 0 0 0 0 0 0 0 0 $(printf %01200d 0)"; do
 		SMTPD_STARTTLS=$state smtp -o spool="$SPOOL" <<<NOOP
 		replies 421
 		said '421 4.3.0 mx.test TLS not available now'

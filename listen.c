@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -37,6 +38,8 @@
 #define TRY_MS		50		/* until a certificate and its key */
 #define TRIES		20		/* match; and how often */
 #define EVENTS		64
+#define OWN_FILES	64		/* that are open, but no session's; */
+#define MOST_FILES	65536		/* all, with any number of sessions */
 
 /* What an event is about: one of these, or a place's number and EV_PLACES. */
 enum { EV_SIGNALS, EV_KEYS, EV_SOCKETS, EV_PLACES = EV_SOCKETS + SOCKETS_MAX };
@@ -340,6 +343,24 @@ join_keys(void)
 			places_at(i)->keys = keys_join();
 }
 
+/*
+ * A descriptor for each session, here and in the process with the keys: as many
+ * as max-connections wants, if the hard limit lets us.
+ */
+static void
+raise_limit(const struct settings *set)
+{
+	struct rlimit files;
+	rlim_t want = MOST_FILES;
+
+	if (set->max_connections != 0)
+		want = (rlim_t)set->max_connections + OWN_FILES;
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1 || files.rlim_cur >= want)
+		return;
+	files.rlim_cur = want < files.rlim_max ? want : files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static void
 start_listening(struct connection *c)
 {
@@ -356,6 +377,7 @@ start_listening(struct connection *c)
 	clean_environment();
 	block_signals();
 	watch_all();
+	raise_limit(&c->settings);
 	prepare_tls(&c->settings);
 	join_keys();
 	l.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -381,6 +403,7 @@ load_aside(struct settings *set, char *err, size_t size)
 	settings_aside();
 	fresh_settings(set->file);
 	if (l.load(&fresh, err, size) == 0) {
+		raise_limit(&fresh);
 		fresh_files(&fresh);
 		if (!keys_needed(&fresh) || load_tls(&fresh, err, size) == 0) {
 			*set = fresh;

@@ -443,6 +443,20 @@ more_places() {
 	not_logged event=crash
 }
 
+@test "max-connections: the soft limit of descriptors is raised for it" {
+	local fd line
+
+	background bash -c 'ulimit -Sn 24; exec "$@"' - "$SMTPD" \
+	    -l 127.0.0.1:0 -o max-connections-source=0 2>>"$LOG"
+	LISTENING=$!
+	wait_for listening "$LISTENING"
+	for _ in {1..30}; do
+		exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
+		read -r -u $fd line
+		[[ $line == 220* ]] || fail "$line" || return
+	done
+}
+
 @test "no descriptors left: one is told 421, and later all are served again" {
 	local fd fds=() line said=
 

@@ -16,7 +16,7 @@ dir=${1:?usage: recipients.sh DIRECTORY}
 decide() {
 	user=${recipient%@*}
 	case $user in
-	*/* | .* | "")
+	*/* | .* | *.away | *.full | "")
 		echo "REJECT 5.1.1 No such user"
 		return
 	esac

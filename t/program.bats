@@ -249,9 +249,11 @@ rcpt() {
 	RCPT TO:<jim@mx.test>
 	RCPT TO:<nobody@mx.test>
 	RCPT TO:<"../users/joe"@mx.test>
+	RCPT TO:<old.away@mx.test>
+	RCPT TO:<jim.full@mx.test>
 	QUIT
 	END
-	replies 220 250 250 250 550 452 554 554 221
+	replies 220 250 250 250 550 452 554 554 554 554 221
 	said '550 5.2.1 old does not work here any more'
 	said '452 4.2.2 The mailbox of jim is full'
 	said '554 5.1.1 No such user'

@@ -216,6 +216,15 @@ revoke() {
 	    $output == *"tls-client-crl: $CRL: too old" ]]
 }
 
+@test "tls-client-crl: a list of another authority" {
+	revoke "$CERTS/client.pem"
+	own CN=other.test tls_www_client 2099 itself
+	checked "${EC[@]}" -o tls-client-ca="$BATS_TEST_TMPDIR/own.pem" \
+	    -o tls-client-crl="$CRL"
+	((status == 78))
+	[[ $output == *"tls-client-crl: $CRL: not of an authority in"* ]]
+}
+
 @test "tls-client-crl: what is not a list, and one without an authority" {
 	checked "${EC[@]}" "${CA[@]}" -o tls-client-crl="$CERTS/ca.pem"
 	((status == 78))

@@ -126,26 +126,46 @@ load_client_ca(gnutls_certificate_credentials_t credentials, const char *path,
 	    gnutls_strerror(rc) : "no certificate in it");
 }
 
-/* When the first of the lists is overdue for replacement. */
-static time_t
-overdue(const gnutls_datum_t *data)
+/* Without one here that has the issuer's name, a list would revoke nothing. */
+static bool
+is_ours(const struct certificates *c, gnutls_x509_crl_t list)
+{
+	gnutls_x509_trust_list_t trust;
+	gnutls_x509_trust_list_iter_t next = NULL;
+	gnutls_x509_crt_t ca;
+	bool found = false;
+
+	gnutls_certificate_get_trust_list(c->credentials, &trust);
+	while (gnutls_x509_trust_list_iter_get_ca(trust, &next, &ca) == 0) {
+		found |= gnutls_x509_crl_check_issuer(list, ca) == 1;
+		gnutls_x509_crt_deinit(ca);
+	}
+	return found;
+}
+
+/* When the first of the lists is overdue; false: one is not of ours. */
+static bool
+look_at_lists(struct certificates *c, const gnutls_datum_t *data)
 {
 	gnutls_x509_crl_t *lists;
-	time_t next, first = 0;
 	unsigned i, count = 0;
+	bool ours = true;
+	time_t next;
 
 	if (gnutls_x509_crl_list_import2(&lists, &count, data,
 	    GNUTLS_X509_FMT_PEM, 0) < 0)
-		return 0;
+		return true;
 	for (i = 0; i < count; i++) {
 		next = gnutls_x509_crl_get_next_update(lists[i]);
-		if (next != (time_t)-1 && (first == 0 || next < first))
-			first = next;
+		if (next != (time_t)-1 && (c->crl_until == 0 ||
+		    next < c->crl_until))
+			c->crl_until = next;
+		ours &= is_ours(c, lists[i]);
 		gnutls_x509_crl_deinit(lists[i]);
 	}
 	if (count > 0)
 		gnutls_free(lists);
-	return first;
+	return ours;
 }
 
 /* One list or several, each of an authority in tls-client-ca. */
@@ -154,18 +174,20 @@ load_client_crl(struct certificates *c, const char *path, char *err,
     size_t size)
 {
 	gnutls_datum_t data;
+	bool ours;
 	int rc;
 
 	if (tls_file("tls-client-crl", path, &data, err, size) == -1)
 		return -1;
 	rc = gnutls_certificate_set_x509_crl_mem(c->credentials, &data,
 	    GNUTLS_X509_FMT_PEM);
-	c->crl_until = overdue(&data);
+	ours = look_at_lists(c, &data);
 	gnutls_free(data.data);
-	if (rc > 0)
+	if (rc > 0 && ours)
 		return 0;
 	return tls_complain(err, size, "tls-client-crl", path, rc < 0 ?
-	    gnutls_strerror(rc) : "no revocation list in it");
+	    gnutls_strerror(rc) : rc == 0 ? "no revocation list in it" :
+	    "not of an authority in tls-client-ca");
 }
 
 /* How clients are verified. */

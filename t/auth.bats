@@ -241,7 +241,7 @@ long() {
 		replies 220 250 334 501 250 ||
 			fail "response $response" || return
 	done
-	any <<-END
+	with_file <<-END
 	EHLO c
 	AUTH PLAIN $(b64 '\0a\0')
 	QUIT

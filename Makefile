@@ -173,6 +173,9 @@ FULL_PACKAGES = \
 	spamassassin \
 	spamd \
 	testssl.sh
+ifeq ($(shell command -v $(firstword $(CC))),)
+BUILD_PACKAGES += gcc
+endif
 
 # Installing these would remove another mail server or inetd of yours: only their
 # files are taken, in build/unpacked.

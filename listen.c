@@ -97,15 +97,22 @@ listen_wanted(void)
 	    sockets_listening(STDIN_FILENO);
 }
 
-/* The sockets of an earlier self, where clients wait, must not be lost. */
+/*
+ * An earlier self has sockets in which clients wait: they must not be lost.  It
+ * left SIGTERM blocked.
+ */
 int
 listen_misconfigured(const char *reason)
 {
+	sigset_t came;
+
 	log_open(LOGTO_AUTO, false, NULL);
 	log_error(0, "settings", reason);
 	if (!state_left())
 		return EX_CONFIG;
 	poll(NULL, 0, LOOK_MS);
+	if (sigpending(&came) == 0 && sigismember(&came, SIGTERM))
+		return 0;
 	handover_to(fresh_self());
 	return EX_OSERR;
 }

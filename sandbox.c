@@ -54,7 +54,6 @@
 #define LL_READ_FILE		(1ULL << 2)
 #define LL_READ_DIR		(1ULL << 3)
 #define LL_REMOVE_FILE		(1ULL << 5)
-#define LL_MAKE_DIR		(1ULL << 7)
 #define LL_MAKE_REG		(1ULL << 8)
 #define LL_REFER		(1ULL << 13)
 #define LL_TRUNCATE		(1ULL << 14)
@@ -508,7 +507,7 @@ static const struct {
 	const char	*name;
 	uint64_t	 access;
 } spool_parts[] = {
-	{ ".", LL_READ_DIR | LL_MAKE_DIR },
+	{ ".", LL_READ_DIR },
 	{ "tmp", LL_WRITE_FILE | LL_MAKE_REG | LL_REMOVE_FILE | LL_REFER },
 	{ "new", LL_MAKE_REG | LL_REFER },
 };

@@ -554,6 +554,17 @@ size_is() {
 	[[ $(hello) == *"250-SIZE $1"* ]]
 }
 
+@test "settings that are bad after an exec: SIGTERM ends it all the same" {
+	run timeout -s KILL 10 "$PYTHON" - "$SMTPD" <<-'END'
+	import os, signal, sys
+	signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+	os.kill(os.getpid(), signal.SIGTERM)
+	os.environ["SMTPD_LISTENER"] = "%d 9" % os.getpid()
+	os.execv(sys.argv[1], [sys.argv[1], "-l", "127.0.0.1:0", "-o", "no=1"])
+	END
+	((status == 0)) || fail "status $status"
+}
+
 @test "settings that change while the keys are read are read after that" {
 	local conf=$BATS_TEST_TMPDIR/conf slow
 

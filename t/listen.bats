@@ -333,7 +333,7 @@ banner() {
 }
 
 small() {
-	[[ $(readlink "/proc/$1/exe") == "$SMTPD" ]]
+	[[ /proc/$1/exe -ef $SMTPD ]]
 }
 
 # sessions: the processes that are ours, but not the one with the keys.
@@ -343,7 +343,7 @@ sessions() {
 
 # layout: where the listener's program lies in memory.
 layout() {
-	grep -m 1 /smtpd "/proc/$LISTENING/maps"
+	grep -m 1 smtpd "/proc/$LISTENING/maps"
 }
 
 # A sanitizer would make a report and an exit status of the signal.

@@ -15,7 +15,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -75,25 +74,10 @@ listen_on(const char *where)
 	return 0;
 }
 
-/* sd_listen_fds(3): how many descriptors, from 3 on, are meant for us. */
-static int
-fds_given(void)
-{
-	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-	const char *err = NULL;
-	int n;
-
-	if (pid == NULL || fds == NULL ||
-	    strtonum(pid, 1, INT32_MAX, &err) != getpid() || err != NULL)
-		return 0;
-	n = (int)strtonum(fds, 1, SOCKETS_MAX, &err);
-	return err == NULL ? n : 0;
-}
-
 bool
 listen_wanted(void)
 {
-	return state_left() || fds_given() > 0 || l.wanted_count > 0 ||
+	return state_left() || supervisor_sockets() > 0 || l.wanted_count > 0 ||
 	    sockets_listening(STDIN_FILENO);
 }
 
@@ -143,7 +127,7 @@ bind_all(void)
 static void
 take_given(void)
 {
-	int i, n = fds_given();
+	int i, n = supervisor_sockets();
 
 	for (i = 0; i < n; i++)
 		if (!sockets_listening(3 + i) ||
@@ -257,31 +241,6 @@ watch_all(void)
 			places_ended(i);
 }
 
-/* sd_notify(3). */
-static void
-notify(const char *what)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	socklen_t len;
-	int fd;
-
-	if (path == NULL || strlcpy(a.sun_path, path, sizeof(a.sun_path)) >=
-	    sizeof(a.sun_path))
-		return;
-	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
-	    strlen(path));
-	if (*path == '@')	/* an abstract name */
-		a.sun_path[0] = '\0';
-	else
-		len++;
-	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
-		return;
-	sendto(fd, what, strlen(what), MSG_NOSIGNAL,
-	    (const struct sockaddr *)&a, len);
-	close(fd);
-}
-
 /* "auto" is resolved once: under inetd standard error is gone afterwards. */
 static void
 open_log(struct settings *set)
@@ -393,7 +352,7 @@ start_listening(struct connection *c)
 		sockets_log(&l.state.sockets);
 	else
 		log_event("reload", "status", "started", NULL);
-	notify("READY=1");
+	supervisor_tell("READY=1");
 }
 
 /* Settings. */
@@ -689,7 +648,7 @@ stop_listening(void)
 
 	if (l.stop == 0)
 		l.stop = conn_now() + GRACE_MS;
-	notify("STOPPING=1");
+	supervisor_tell("STOPPING=1");
 	/* Whoever gave us a socket still has it open. */
 	for (i = 0; i < l.state.sockets.count; i++)
 		unwatch(l.state.sockets.list[i].fd);

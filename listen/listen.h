@@ -49,6 +49,13 @@ void	sockets_log(const struct sockets *);
 /* Close them all; a UNIX socket of ours loses its name. */
 void	sockets_close(struct sockets *);
 
+/* supervisor.c */
+
+/* How many descriptors, from 3 on, are meant for us (LISTEN_FDS). */
+int	supervisor_sockets(void);
+/* "READY=1" or the like, if it wants to know (NOTIFY_SOCKET). */
+void	supervisor_tell(const char *what);
+
 /* places.c: who is here, and how many of them. */
 
 /* Where a connection comes from; IPv4 is ::ffff:0:0/96. */

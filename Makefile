@@ -47,7 +47,7 @@ PROGRAM	= smtpd.c \
 	  $(ENGINE)
 TLS	= tls.c tls/certificates.c tls/files.c tls/fingerprints.c tls/keys.c
 AUTH	= auth.c crypto.c $(filter-out auth/checkpw.c,$(wildcard auth/*.c))
-TOOLS	= $(filter-out t/attack.c t/musl.c,$(wildcard t/*.c))
+TOOLS	= $(filter-out t/attack.c t/coverage.c t/musl.c,$(wildcard t/*.c))
 MAN8	= man/smtpd.8
 MAN5	= man/smtpd.conf.5
 MAN3	= man/session.3
@@ -361,9 +361,10 @@ run:
 # or of combined settings whose parts have tests of their own.
 SANITIZED = $(filter-out t/examples.bats t/offer.bats t/supervisors.bats, \
 	  $(sort $(wildcard t/*.bats)))
+LISTENING = $(addprefix t/,$(addsuffix .bats,starttls tls sasl proxy policy))
 STAGES	= check='smtpd:t/*.bats' \
 	sanitized='build/asan/smtpd:$(SANITIZED)' \
-	listening='smtpd:t/starttls.bats t/tls.bats t/sasl.bats t/proxy.bats t/policy.bats' \
+	listening='smtpd:$(LISTENING)' \
 	once='smtpd:t/once/*.bats'
 
 check:
@@ -424,6 +425,47 @@ build/cov/t/%: t/%.c $(call objects,build/cov,$(ENGINE))
 build/cov/t/replay: fuzz/session.c $(call objects,build/cov,$(ENGINE))
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 --coverage -O1 -I. -DSTANDALONE -o $@ $^
+
+# How much of both programs, sandbox and runner included, the tests and a sample
+# of the faults run.  The counters are in a mapped file, so that a process that
+# is killed or can't write any more counts as well.
+COVERAGE_PACKAGES = \
+	clang \
+	libclang-rt-dev \
+	llvm
+PROFILES = $(CURDIR)/build/coverage/profiles/
+COUNTED	= $(filter-out t/corpus.bats t/library.bats t/split.bats, \
+	  $(sort $(wildcard t/*.bats)))
+COUNT	= clang -O1 -g -fprofile-instr-generate='$(PROFILES)%m%c.profraw' \
+	-fprofile-update=atomic -fcoverage-mapping
+COUNT_LINK = -Wl,--wrap=syscall,--wrap=open
+
+coverage-program:
+	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) \
+	    $(COVERAGE_PACKAGES)
+	@t/unpack build/unpacked $(UNPACKED)
+	@$(MAKE) --no-print-directory -s -j$(CORES) all tools \
+	    build/t/faults/inject build/coverage/smtpd
+	@t/covered build/coverage 95 85 $(FAULTS) \
+	    check='build/coverage/smtpd:$(COUNTED)' \
+	    listening='build/coverage/smtpd:$(LISTENING)' \
+	    once='build/coverage/smtpd:t/once/sandbox.bats'
+
+build/coverage/%.o: %.c Makefile | have-bsd
+	@mkdir -p $(@D)
+	$(COUNT) -mllvm -runtime-counter-relocation $(BASE) -fPIE -c -o $@ $<
+
+build/coverage/coverage.o: t/coverage.c Makefile
+	@mkdir -p $(@D)
+	clang -O1 $(BASE) -DPROFILES='"$(PROFILES)"' -fPIE -c -o $@ $<
+
+build/coverage/smtpd: $(call objects,build/coverage,$(PROGRAM) modules-none.c \
+    coverage.c) build/coverage/smtpd-tls
+	$(COUNT) $(COUNT_LINK) -static-pie -o $@ $(filter %.o,$^) $(BSD_ARCHIVES)
+
+build/coverage/smtpd-tls: $(call objects,build/coverage,$(PROGRAM) \
+    modules-tls.c $(TLS) $(AUTH) coverage.c)
+	$(COUNT) $(COUNT_LINK) -pie -o $@ $^ $(TLS_LIBS) -lcrypt $(BSD_LIBS)
 
 # The engine against a model of it, in sequences that no earlier run had.
 SEQUENCES = 10000000
@@ -614,8 +656,8 @@ clean:
 	rm -rf build smtpd smtpd-tls libsession.a libsession.so.*
 
 FORCE:
-.PHONY: all install-lib coverage asan tools packages run check check-full bench \
-	model faults fuzz install uninstall clean have-bsd FORCE
+.PHONY: all install-lib coverage coverage-program asan tools packages run check \
+	check-full bench model faults fuzz install uninstall clean have-bsd FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 

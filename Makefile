@@ -483,6 +483,16 @@ faults:
 	@$(MAKE) --no-print-directory -s all build/t/faults/inject
 	@t/faults/faults.py -j $(CORES) -n $(FAULTS) -r $(SEED)
 
+# A listener under load, reloads and crashes; SOAK_PAUSE is between two messages
+# of one client, of which there are 200.
+SOAK_SECONDS = 60
+SOAK_PAUSE = 10
+
+soak:
+	@t/packages $(BUILD_PACKAGES) openssl python3
+	@$(MAKE) --no-print-directory -s all
+	@t/faults/soak.py -t $(SOAK_SECONDS) -p $(SOAK_PAUSE)
+
 # For x86-64 alone, so not part of the quick suite.
 build/t/faults/inject: t/faults/inject.c Makefile
 	@mkdir -p $(@D)
@@ -657,7 +667,8 @@ clean:
 
 FORCE:
 .PHONY: all install-lib coverage coverage-program asan tools packages run check \
-	check-full bench model faults fuzz install uninstall clean have-bsd FORCE
+	check-full bench model faults soak fuzz install uninstall clean \
+	have-bsd FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 

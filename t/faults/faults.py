@@ -300,16 +300,20 @@ def put(path, text):
         f.write(text)
 
 
-def make_files(work):
-    """What the settings name; the milter's process."""
-    files = work + "/files"
-    os.mkdir(files)
+def make_certificate(files):
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
          "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj",
          "/CN=mx.test", "-keyout", files + "/key", "-out", files + "/cert"],
         check=True, stderr=subprocess.DEVNULL)
     os.chmod(files + "/key", 0o600)
+
+
+def make_files(work):
+    """What the settings name; the milter's process."""
+    files = work + "/files"
+    os.mkdir(files)
+    make_certificate(files)
     hashed = subprocess.run(
         ["openssl", "passwd", "-5", "-salt", "saltsalt", "secret"], check=True,
         capture_output=True, text=True).stdout

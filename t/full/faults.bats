@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-# A sample of `make faults`, always the same one.
+# A sample of `make faults`, always the same one, and a short `make soak`.
 load ../lib
 
 @test "system calls fail, or end a session: no message is lost, halved or doubled" {
@@ -12,4 +12,10 @@ load ../lib
 	# Nearly all of the faults were reached.
 	[[ ! $output =~ ([0-9]+)\ UNREACHED ]] || ((BASH_REMATCH[1] < 25))
 	[[ $output == *'250 of '* ]]
+}
+
+@test "load, reloads, crashes: what was told 250 is kept once, and all is logged" {
+	run "$PYTHON" "$ROOT/t/faults/soak.py" -s "$SMTPD" -t 20 -i 50 -a 20 -p 1
+	((status == 0)) || fail
+	said '5 reloads; 5 crashes'
 }

@@ -29,7 +29,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include <linux/audit.h>
@@ -199,7 +198,8 @@ static const struct {
 
 #define CALLS_MAX	512	/* above all numbers of calls */
 #define WORDS_MAX	(CALLS_MAX / 32)
-#define PROGRAM_MAX	(3 * WORDS_MAX + 64)
+/* What comes first, a narrow call each, and at the end the words. */
+#define PROGRAM_MAX	(4 + 10 * (nitems(narrow) + 1) + 3 * WORDS_MAX + 10)
 
 /* A Berkeley packet filter, which seccomp(2) runs for each call. */
 struct program {
@@ -209,7 +209,7 @@ struct program {
 
 enum { IF, ELSE, ALWAYS };	/* how an instruction jumps */
 
-/* A place in the program, to which the instructions in from jump. */
+/* A place in the program, to which instructions jump: at most one a word. */
 struct label {
 	struct {
 		unsigned short at;
@@ -230,8 +230,6 @@ may_become_other(const struct settings *s)
 static void
 add_op(struct program *p, unsigned code, uint32_t k)
 {
-	if (p->len == PROGRAM_MAX)
-		errx(EX_SOFTWARE, "sandbox: the program is too long");
 	p->code[p->len++] = (struct sock_filter){ (unsigned short)code, 0, 0,
 	    k };
 }
@@ -247,8 +245,6 @@ jump(struct label *to, unsigned short at, unsigned which)
 {
 	if (to == NULL)		/* to what comes next */
 		return;
-	if (to->n == WORDS_MAX)
-		errx(EX_SOFTWARE, "sandbox: too many jumps");
 	to->from[to->n].at = at;
 	to->from[to->n++].which = which;
 }
@@ -454,15 +450,10 @@ opened_inside(const struct connection *c, enum reader reader)
 {
 	const struct settings *s = &c->settings;
 
-	switch (reader) {
-	case READ_BY_SESSION:
-		return may_become_other(s);
-	case READ_BY_TLS:
+	if (reader == READ_BY_TLS)
 		return s->tls != TLS_OFF && !c->forked;
-	case READ_BY_AUTH:
-		return may_become_other(s) && s->auth != AUTH_OFF;
-	}
-	return true;
+	return may_become_other(s) &&
+	    (reader != READ_BY_AUTH || s->auth != AUTH_OFF);
 }
 
 static int

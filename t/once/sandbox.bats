@@ -326,6 +326,53 @@ files_of() {
 	(($(grep -c sandbox "$LOG") == 1))
 }
 
+# injected RULE ... -- ARGUMENT ...: the program, with what strace(1) makes of
+# these calls; the calls are in $BATS_TEST_TMPDIR/trace.
+injected() {
+	local rules=()
+
+	while [[ $1 != -- ]]; do
+		rules+=(-e "inject=$1")
+		shift
+	done
+	shift
+	strace -qq -X raw -o "$BATS_TEST_TMPDIR/trace" \
+	    -e trace=landlock_create_ruleset,prctl "${rules[@]}" "$SMTPD" "$@"
+}
+
+@test "an older Landlock is asked for what it knows, the first for nothing" {
+	local abi rights
+
+	while read -r abi rights; do
+		: >"$LOG"
+		injected "landlock_create_ruleset:retval=$abi:when=1" -- \
+		    -o hostname=mx.test -o spool="$SPOOL" \
+		    <<<$'QUIT\r' >/dev/null 2>"$LOG"
+		if [[ $rights == none ]]; then
+			logged 'event=sandbox without=landlock'
+			continue
+		fi
+		grep -q "handled_access_fs=$rights," "$BATS_TEST_TMPDIR/trace"
+	done <<-'END'
+		1 none
+		2 0x3fff
+		3 0x7fff
+		4 0x7fff
+		5 0xffff
+		6 0xffff
+	END
+}
+
+@test "-t says what the kernel has not" {
+	injected landlock_create_ruleset:error=ENOSYS prctl:error=EINVAL -- \
+	    -t -o spool="$SPOOL" 2>"$LOG"
+	logged 'sandbox: no Landlock in this kernel'
+	logged 'sandbox: no seccomp in this kernel'
+	injected landlock_create_ruleset:error=ENOSYS prctl:error=EINVAL -- \
+	    -t -o spool="$SPOOL" -o sandbox=no 2>"$LOG"
+	not_logged sandbox
+}
+
 @test "the setting is dumped and checked" {
 	run -0 "$SMTPD" -T -o sandbox=no
 	[[ $output == *'sandbox = no'* ]]

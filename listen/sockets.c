@@ -23,6 +23,7 @@
 #include "listen/listen.h"
 
 #define BACKLOG	4096	/* or net.core.somaxconn, if that is less */
+#define UNIX	"unix:"
 
 union address {
 	struct sockaddr		 sa;
@@ -128,15 +129,16 @@ open_socket(struct sockets *s, const union address *a, socklen_t len, bool both)
 }
 
 static int
-bind_path(struct sockets *s, const char *path, char *err, size_t size)
+bind_path(struct sockets *s, const char *where, char *err, size_t size)
 {
 	union address a = { .local = { .sun_family = AF_UNIX } };
+	const char *path = where + strlen(UNIX);
 
 	if (*path == '\0' || strlcpy(a.local.sun_path, path,
 	    sizeof(a.local.sun_path)) >= sizeof(a.local.sun_path))
-		return complain(err, size, path, "not a path for a socket");
+		return complain(err, size, where, "not a path for a socket");
 	if (open_socket(s, &a, sizeof(a.local), false) == -1)
-		return complain(err, size, path, strerror(errno));
+		return complain(err, size, where, strerror(errno));
 	return 0;
 }
 
@@ -211,8 +213,8 @@ sockets_bind(struct sockets *s, const char *where, char *err, size_t size)
 	in_port_t port;
 	int r;
 
-	if (strncmp(where, "unix:", 5) == 0)
-		return bind_path(s, where + 5, err, size);
+	if (strncmp(where, UNIX, strlen(UNIX)) == 0)
+		return bind_path(s, where, err, size);
 	if (!split_place(where, host, sizeof(host), &port))
 		return complain(err, size, where,
 		    "want address:port or unix:path");

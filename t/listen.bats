@@ -2,6 +2,8 @@
 # Where smtpd listens itself: sockets, limits, signals, what is read anew.
 load lib
 
+LONG=$(printf 'x%.0s' {1..200})
+
 # listen [ARGUMENT ...]: on a port of 127.0.0.1, with a spool.
 listen() {
 	serve_itself -o spool="$SPOOL" "$@"
@@ -80,16 +82,41 @@ socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$s"
 	local where
 
 	for where in localhost:25 ::1:25 127.0.0.1 :25 127.0.0.1:x \
-	    127.0.0.1:70000 127.0.0.1:-1 '[::1:25' unix: x; do
+	    127.0.0.1:70000 127.0.0.1:-1 '[::1:25' unix: x '[::1%none]:0' \
+	    '[x%lo]:0' "$LONG:25" "unix:/$LONG"; do
 		status=0
-		"$SMTPD" -l "$where" </dev/null 2>>"$LOG" || status=$?
+		"$SMTPD" -l "$where" </dev/null 2>"$LOG" || status=$?
 		((status == 71)) || fail "$where: $status"
+		logged "event=error what=listen on=\"-l ${where:0:100}"
 	done
 	listen
+	for where in "127.0.0.1:$PORT" "*:$PORT"; do
+		status=0
+		"$SMTPD" -l "$where" </dev/null 2>>"$LOG" || status=$?
+		((status == 71))
+		logged "-l $where: Address already in use"
+	done
+}
+
+@test "-l: sixteen sockets at most" {
+	local many=()
+
+	for _ in {1..17}; do
+		many+=(-l "unix:$BATS_TEST_TMPDIR/s")
+	done
 	status=0
-	"$SMTPD" -l "127.0.0.1:$PORT" </dev/null 2>>"$LOG" || status=$?
-	((status == 71))
-	logged 'Address already in use'
+	output=$("$SMTPD" "${many[@]}" </dev/null 2>>"$LOG") || status=$?
+	((status == 78))
+	logged usage
+}
+
+@test "-l: an address with a zone; without IPv6 * is all of IPv4" {
+	ASAN_OPTIONS=detect_leaks=0 background strace -D -qq -o /dev/null \
+	    -e trace=socket -e inject=socket:error=EAFNOSUPPORT:when=1 \
+	    "$SMTPD" -l '*:0' -l '[::1%lo]:0' 2>>"$LOG"
+	wait_for grep -q 'event=listen addr=::1' "$LOG"
+	logged 'event=listen addr=0.0.0.0 port='
+	hello ::1 "$(sed -n 's/.*addr=::1 port=//p' "$LOG")"
 }
 
 @test "smtpd-tls can't be run: 71, and a line says so" {
@@ -153,6 +180,28 @@ os.execv(sys.argv[1], sys.argv[1:])' "$SMTPD" -o spool="$SPOOL" \
 	wait_for hello 127.0.0.1 "$port"
 	[[ $(socat -t1 - "UNIX:$BATS_TEST_TMPDIR/s" <<<QUIT) == 220* ]]
 	logged "event=listen addr=127.0.0.1 port=$port"
+}
+
+@test "LISTEN_FDS that is not for this process, or no number, is ignored" {
+	local pid fds
+
+	while read -r pid fds; do
+		output=$(printf 'QUIT\r\n' | pid=$pid fds=$fds sh -c '
+			eval "LISTEN_PID=$pid" LISTEN_FDS=$fds
+			export LISTEN_PID
+			[ "$fds" = none ] || export LISTEN_FDS
+			exec "$@"' - "$SMTPD" -o hostname=mx.test 2>>"$LOG" |
+		    tr -d '\r')
+		replies 220 221
+	done <<-'END'
+		1 1
+		x 1
+		0 1
+		$$ none
+		$$ 0
+		$$ 17
+		$$ x
+	END
 }
 
 @test "who the client is, is said by the socket alone" {
@@ -260,15 +309,20 @@ os.execv(sys.argv[1], sys.argv[1:])' "$SMTPD" -o spool="$SPOOL" \
 }
 
 @test "READY=1 is said when it listens" {
-	local socket=$BATS_TEST_TMPDIR/notify
+	local name=$BATS_TEST_TMPDIR/notify said=$BATS_TEST_TMPDIR/said.
 
-	background socat -u "UNIX-RECV:$socket" \
-	    "CREATE:$BATS_TEST_TMPDIR/said"
-	wait_for test -S "$socket"
-	NOTIFY_SOCKET=$socket listen
-	wait_for grep -q READY=1 "$BATS_TEST_TMPDIR/said"
+	background socat -u "UNIX-RECV:$name" "CREATE:${said}path"
+	background socat -u "ABSTRACT-RECV:$name" "CREATE:${said}abstract"
+	wait_for grep -q "@$name\$" /proc/net/unix
+	wait_for test -S "$name"
+	NOTIFY_SOCKET=@$name listen
+	wait_for grep -q READY=1 "${said}abstract"
+	NOTIFY_SOCKET=$name listen
+	wait_for grep -q READY=1 "${said}path"
 	kill "$LISTENING"
-	wait_for grep -q STOPPING=1 "$BATS_TEST_TMPDIR/said"
+	wait_for grep -q STOPPING=1 "${said}path"
+	# Too long a name is nobody's.
+	NOTIFY_SOCKET=/$LONG listen
 }
 
 @test "the settings file is read anew when it has changed" {

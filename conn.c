@@ -76,14 +76,12 @@ conn_end(void)
 	return conn.end;
 }
 
-/* poll(2) for this many ms, however many, whatever signals come. */
+/* poll(2) for this many ms, which are a day or so at most, whatever comes. */
 static int
 poll_both(struct pollfd p[2], int64_t wait)
 {
 	int n;
 
-	if (wait > INT32_MAX)
-		wait = INT32_MAX;
 	do {
 		n = poll(p, 2, wait < 0 ? 0 : (int)wait);
 	} while (n == -1 && errno == EINTR);

@@ -147,7 +147,7 @@ handover_starttls(const struct connection *c)
 	    or_dash(c->server_port), (long long)conn_end(), c->messages,
 	    c->accepted, n.messages, n.errors, n.junk, n.auth_failures,
 	    log_lines(), session_helo(&c->session));
-	if (len < 0 || (size_t)len >= sizeof(state) ||
+	if ((size_t)len >= sizeof(state) ||
 	    setenv(STATE, state, 1) == -1) {
 		log_error(errno, "starttls", NULL);
 		return;

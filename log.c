@@ -354,7 +354,7 @@ put_head(char *to, size_t size, int priority)
 		return 0;
 	n = snprintf(to, size, "<%d>%s smtpd[%ld]: ", LOG_MAIL | priority,
 	    date, (long)getpid());
-	return n > 0 && (size_t)n < size ? (size_t)n : 0;
+	return (size_t)n < size ? (size_t)n : 0;
 }
 
 /* If syslogd was started anew, connect to it once more, where we may. */

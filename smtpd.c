@@ -276,7 +276,7 @@ turn_away(const char *status, const char *text)
 
 	n = snprintf(line, sizeof(line), "421 %s %s %s\r\n", status,
 	    name != NULL ? name : "localhost", text);
-	if (n > 0 && (size_t)n < sizeof(line))
+	if ((size_t)n < sizeof(line))
 		conn_write(line, (size_t)n);
 	conn_close(true);
 }

@@ -45,7 +45,7 @@ fill_pipe(const char *user, const char *password)
 
 	n = snprintf(text, sizeof(text), "%s%c%s%c%lld%c", user, '\0',
 	    password, '\0', (long long)time(NULL), '\0');
-	if (n < 0 || (size_t)n >= sizeof(text)) {
+	if ((size_t)n >= sizeof(text)) {
 		explicit_bzero(text, sizeof(text));
 		errno = EMSGSIZE;
 		return -1;

@@ -135,17 +135,16 @@ quote_comment(char *p, size_t size, const char *text)
 static void
 put_tls(struct output *o, const struct connection *c)
 {
-	const char *cipher = c->tls.cipher != NULL ? c->tls.cipher : "-";
 	char client[512];
 
 	fold(o);
 	clause(o, "(", c->tls.protocol, "");
 	if (c->tls.client == NULL || c->settings.received_private) {
-		clause(o, "", cipher, ")");
+		clause(o, "", c->tls.cipher, ")");
 		return;
 	}
 	quote_comment(client, sizeof(client), c->tls.client);
-	clause(o, "", cipher, "");
+	clause(o, "", c->tls.cipher, "");
 	clause(o, "client ", client, ")");
 }
 

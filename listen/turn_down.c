@@ -55,7 +55,7 @@ turn_down(const struct settings *set, int fd, enum places_answer what,
 	log_turned_down(what, s);
 	n = snprintf(line, sizeof(line), "421 %s %s %s\r\n", r->status,
 	    set->hostname, r->text);
-	if (set->tls != TLS_IMPLICIT && n > 0 && (size_t)n < sizeof(line))
+	if (set->tls != TLS_IMPLICIT && (size_t)n < sizeof(line))
 		send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
 }

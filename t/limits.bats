@@ -563,6 +563,33 @@ hops() {
 	messages 0
 }
 
+@test "a client that reads nothing: timeout or SIGTERM, on a pipe as well" {
+	"$PYTHON" - "$SMTPD" -o hostname=mx.test -o max-junk=0 2>>"$LOG" <<-'END'
+	import os, select, socket, subprocess, sys
+
+	def blocked(pipe, timeout):
+	    ours, theirs = socket.socketpair()
+	    ends = os.pipe()
+	    p = subprocess.Popen(sys.argv[1:] + ["-o", "timeout=%d" % timeout],
+	        stdin=theirs, stdout=ends[1] if pipe else theirs)
+	    theirs.close()
+	    os.close(ends[1])
+	    while select.select([], [ours], [], 0.1)[1]:
+	        ours.send(b"NOOP\r\n" * 100)
+	    return p, ours, ends[0]
+
+	all = [blocked(pipe, timeout) for pipe in (False, True)
+	    for timeout in (1, 300)]
+	for one in all[1], all[3]:
+	    one[0].terminate()
+	for one in all:
+	    one[0].wait(20)
+	END
+	(($(grep -c 'reason="timeout, closing connection"' "$LOG") == 2))
+	(($(grep -c 'reason="service is shutting down"' "$LOG") == 2))
+	not_logged event=error
+}
+
 @test "base64, names and paths at every length around the buffers: no crash" {
 	local n
 

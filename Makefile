@@ -113,6 +113,11 @@ TEST_PACKAGES = \
 	ucspi-tcp-ipv6 \
 	valgrind \
 	whois
+POWER_PACKAGES = \
+	btrfs-progs \
+	e2fsprogs \
+	python3 \
+	xfsprogs
 FULL_PACKAGES = \
 	blhc \
 	clamav-daemon \
@@ -483,6 +488,15 @@ faults:
 	@$(MAKE) --no-print-directory -s all build/t/faults/inject
 	@t/faults/faults.py -j $(CORES) -n $(FAULTS) -r $(SEED)
 
+# The power fails during a session: CUTS of the possible ones, or all.
+CUTS	= 200
+DISKS	= *
+
+power:
+	@t/packages $(BUILD_PACKAGES) $(POWER_PACKAGES)
+	@$(MAKE) --no-print-directory -s all build/t/faults/inject
+	@t/faults/power.py -n $(CUTS) -r $(SEED) '$(DISKS)'
+
 # A listener under load, reloads and crashes; SOAK_PAUSE is between two messages
 # of one client, of which there are 200.
 SOAK_SECONDS = 60
@@ -667,7 +681,7 @@ clean:
 
 FORCE:
 .PHONY: all install-lib coverage coverage-program asan tools packages run check \
-	check-full bench model faults soak fuzz install uninstall clean \
+	check-full bench model faults power soak fuzz install uninstall clean \
 	have-bsd FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

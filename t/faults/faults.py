@@ -349,18 +349,30 @@ def names_in(directory):
     return sorted(os.listdir(directory)) if os.path.isdir(directory) else []
 
 
+def kept_in(spool, edited=False):
+    return [whole(contents(os.path.join(spool, "new", name)), edited)
+            for name in names_in(spool + "/new")]
+
+
+def make_spool(spool):
+    for part in ("", "/tmp", "/new", "/cur"):
+        os.mkdir(spool + part, 0o700)
+
+
 class Run:
     """A session with a fault, and what came of it."""
 
-    def __init__(self, opts, scenario, sandbox, fault=None, patience=PATIENCE):
+    def __init__(self, opts, scenario, sandbox, fault=None, patience=PATIENCE,
+                 spool=None):
         self.fault, self.why = fault, ""
         self.talk, self.settings, self.special = SCENARIOS[scenario]
         self.base = tempfile.mkdtemp(dir=opts.work)
         self.spool, self.tmp = self.base + "/mail", self.base + "/tmp"
         os.mkdir(self.tmp)
-        if self.special != "new":
-            for part in ("", "/tmp", "/new", "/cur"):
-                os.mkdir(self.spool + part, 0o700)
+        if spool:
+            self.spool = spool
+        elif self.special != "new":
+            make_spool(self.spool)
         self.argv = self.command(opts, sandbox)
         self.session(patience)
         self.look()
@@ -409,10 +421,12 @@ class Run:
                                 for name in ("trace", "log"))
         m = re.search(r"^(exit|signal) \d+$", self.trace, re.M)
         self.status = m.group(0) if m else ""
-        self.kept = [whole(contents(os.path.join(self.spool, "new", name)),
-                           self.special == "edited")
-                     for name in names_in(self.spool + "/new")]
+        self.kept = kept_in(self.spool, self.special == "edited")
         self.left = names_in(self.tmp) + names_in(self.spool + "/tmp")
+
+    def calls(self):
+        """Process, number, name."""
+        return re.findall(r"^(\d+) (\d+) (\S+) ", self.trace, re.M)
 
     def reached(self):
         """The call that the fault struck, if it did."""
@@ -482,10 +496,9 @@ def cases(opts):
                     clean.client.wrong:
                 sys.exit("%s\n%s\n%s: not right without a fault: %s %s" % (
                     clean.trace[-2000:], clean.log, scenario, wrong, clean))
-            calls = re.findall(r"^(\d+) (\d+) (\S+) ", clean.trace, re.M)
             out += [(scenario, sandbox, "%s:%s:%s" % (proc, number, fault),
                      call)
-                    for proc, number, call in calls for fault in FAULTS
+                    for proc, number, call in clean.calls() for fault in FAULTS
                     if plausible(fault, call)]
     return out, expected
 

@@ -153,6 +153,15 @@ sources() {
 
 # Callees stand first, so prototypes are for headers (HELP shows the table that
 # it is in); one name, one thing.
+# Some are run only by hand.
+@test "each Python program compiles" {
+	cd "$ROOT"
+	find . -name '*.py' -not -path './build/*' | "$PYTHON" -c 'import sys
+for path in sys.stdin.read().split():
+    with open(path, encoding="utf-8") as f:
+        compile(f.read(), path, "exec")'
+}
+
 @test "a static function has no prototype and its name to itself" {
 	local files
 

@@ -518,8 +518,9 @@ build/t/faults/inject: t/faults/inject.c Makefile
 # Random input for FUZZ_SECONDS, starting from fuzz/corpus; fuzz/COUNT says how
 # much there has been.  Findings go to t/corpus.
 FUZZ_SECONDS = 60
-FUZZ	= clang -std=gnu11 -D_GNU_SOURCE= -O2 -g -fsanitize=address,undefined \
-	-fno-sanitize-recover=all $(BSD_CFLAGS) -I.
+FUZZ	= clang $(filter-out $(WARNINGS),$(BASE)) -D_GNU_SOURCE= -O2 -g \
+	-fsanitize=address,undefined -fno-sanitize-recover=all
+NO_TRACE = trace-cmp,trace-div,trace-gep,indirect-calls
 
 fuzz: fuzz-session
 fuzz-%:
@@ -527,28 +528,24 @@ fuzz-%:
 	@$(MAKE) --no-print-directory -s build/fuzz/$*
 	@fuzz/run $* $(FUZZ_SECONDS)
 
-# The engine.  The file that asks which edges an input took has none itself; and
-# tracing comparisons costs more than it finds here.
-build/fuzz/session: fuzz/session.c $(ENGINE) session.h \
-    $(wildcard session/*.h) Makefile
+# Each with what it needs of the program, except for the functions that it has
+# itself.  It is not to count its own edges, least of all the one that asks which
+# edges an input took; and tracing comparisons costs more than it finds.
+build/fuzz/%: fuzz/%.c build/fuzzed/program.a
 	@mkdir -p $(@D)
-	$(FUZZ) -c -o build/fuzz/check.o fuzz/session.c
-	$(FUZZ) -fsanitize=fuzzer \
-	    -fno-sanitize-coverage=trace-cmp,trace-div,trace-gep,indirect-calls \
-	    -o $@ build/fuzz/check.o $(ENGINE)
+	$(FUZZ) -c -o $@.o $<
+	$(FUZZ) -fsanitize=fuzzer -Wl,-z,muldefs -Wl,--as-needed -o $@ $@.o \
+	    build/fuzzed/program.a $(TLS_LIBS) -lcrypt $(BSD_LIBS)
 
-# The other parsers.
-build/fuzz/parsers: fuzz/parsers.c \
-    $(filter-out filter/milter%,$(wildcard filter/*.c)) proxy.c $(ENGINE) \
-    strlist.c smtpd.h session.h session/address.h Makefile
-	@mkdir -p $(@D)
-	$(FUZZ) -fsanitize=fuzzer -o $@ $(filter %.c,$^) $(BSD_LIBS)
+build/fuzzed/program.a: $(call objects,build/fuzzed,$(PROGRAM) modules-tls.c \
+    $(TLS) $(AUTH))
+	rm -f $@
+	$(AR) rcs $@ $^
 
-# What milters send.
-build/fuzz/milter: fuzz/milter.c filter/milter_packet.c \
-    filter/milter_header.c filter/milter.h $(ENGINE) Makefile
+build/fuzzed/%.o: %.c Makefile | have-bsd
 	@mkdir -p $(@D)
-	$(FUZZ) -fsanitize=fuzzer -o $@ $(filter %.c,$^) $(BSD_LIBS)
+	$(FUZZ) -fsanitize=fuzzer-no-link -fno-sanitize-coverage=$(NO_TRACE) \
+	    -c -o $@ $<
 
 # The same checks on what is in t/corpus.
 tools: build/t/replay build/asan/t/replay

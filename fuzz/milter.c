@@ -5,22 +5,8 @@
  * undoes.  An input is an octet of options, two with the header's length, the
  * header, and packets.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "filter/milter.h"
-
-#define CHECK(x)	do { if (!(x)) fail(#x, __LINE__); } while (0)
-
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
-
-static void
-fail(const char *what, int line)
-{
-	fprintf(stderr, "milter.c:%d: %s\n", line, what);
-	abort();
-}
+#include "fuzz/fuzz.h"
 
 static char *
 whole(const struct milter_header *h, size_t *len)
@@ -166,10 +152,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	n = (size_t)data[1] << 8 | data[2];
 	if (n > len - 3)
 		return 0;
-	/* Of its own size, so that one octet too many is noticed. */
-	if ((copy = malloc(len - 3 - n)) == NULL)
-		return 0;
-	memcpy(copy, data + 3 + n, len - 3 - n);
+	copy = fuzz_copy(data + 3 + n, len - 3 - n);
 	if (header(&h, data + 3, n, (data[0] & 1) != 0))
 		replies(&h, copy, len - 3 - n, (data[0] & 2) != 0);
 	milter_header_free(&h);

@@ -80,7 +80,8 @@ outcome(const struct exec_result *r)
 
 /*
  * The program may begin its line with a code of its own, if that is of the
- * class of its exit status.  421 would say that the session ends.
+ * class of its exit status.  421 would say that the session ends; and some
+ * clients take all but 250 for a failure (Python's smtplib), and come again.
  */
 static int
 own_code(const char *text, int code)
@@ -91,7 +92,9 @@ own_code(const char *text, int code)
 	    text[1] > '5' || !isdigit((unsigned char)text[2]) || text[3] != ' ')
 		return 0;
 	n = (text[0] - '0') * 100 + (text[1] - '0') * 10 + text[2] - '0';
-	return n / 100 == code / 100 && n != 421 ? n : 0;
+	if (n / 100 != code / 100 || n == 421 || (n < 400 && n != 250))
+		return 0;
+	return n;
 }
 
 /* The length of an enhanced status code of its own, with or without a code. */

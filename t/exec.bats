@@ -195,6 +195,9 @@ named() {
 	answers '550 5.3.0 4.7.1 no' <<<'echo 550 4.7.1 no; exit 65'
 	answers '451 4.3.0 421 4.3.0 x' <<<'echo 421 4.3.0 x; exit 75'
 	answers '554 5.3.0 590 x' <<<'echo 590 x; exit 65'
+	# 200 is a failure to some clients, which would send the message again
+	answers '250 2.0.0 200 OK' <<<'echo 200 OK'
+	answers '250 2.0.0 221 2.0.0 x' <<<'echo 221 2.0.0 x'
 	answers '554 5.3.0 5500 x' <<<'echo 5500 x; exit 65'
 	answers '554 5.3.0 550' <<<'echo 550; exit 65'
 	answers '451 4.3.0 452-x' <<<'echo 452-x; exit 75'

@@ -340,6 +340,8 @@ start_listening(struct connection *c)
 	arrange_descriptors();
 	if (left == 0)
 		bind_all();
+	if (l.state.sockets.count == 0)
+		give_up(0, "listen", "no socket is left");
 	clean_environment();
 	block_signals();
 	watch_all();

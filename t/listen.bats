@@ -204,6 +204,78 @@ os.execv(sys.argv[1], sys.argv[1:])' "$SMTPD" -o spool="$SPOOL" \
 	END
 }
 
+# left CODE ...: a listener as after an exec, for each text that an earlier self
+# may have left, with the socket in place of {}; CODE is run for each.
+left() {
+	{
+		cat <<-'END'
+		import os, signal, socket, sys
+
+		def status(pid):
+		    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+		def is_served(s, pid):
+		    with socket.create_connection(s.getsockname()) as c:
+		        served = c.recv(4) == b"220 "
+		    os.kill(pid, signal.SIGTERM)
+		    return served and status(pid) == 0
+
+		for line in sys.stdin:
+		    s, pid = socket.create_server(("127.0.0.1", 0)), os.fork()
+		    if pid == 0:
+		        fd = os.memfd_create("left", 0)
+		        text = line.strip().format(s.fileno()).replace("|", "\n")
+		        os.write(fd, text.encode())
+		        os.set_inheritable(s.fileno(), True)
+		        os.environ["SMTPD_LISTENER"] = "%d %d" % (os.getpid(), fd)
+		        os.execv(sys.argv[1], sys.argv[1:2])
+		END
+		printf '    %s\n' "$@"
+	} >"$BATS_TEST_TMPDIR/left"
+	"$PYTHON" "$BATS_TEST_TMPDIR/left" "$SMTPD" 2>>"$LOG"
+}
+
+@test "what an earlier self left: its sockets are taken, whatever else it is" {
+	local served='assert is_served(s, pid), line'
+
+	left "$served" <<-'END'
+		smtpd listener 1|socket {} 0|
+		smtpd listener 1|socket {} 1|log 0|away 9 ::1 25 1 1|
+		smtpd listener 1|socket {} 0|place 0 0 1 ::1 25 1 1|
+	END
+	not_logged 'left by another version'
+	left "$served" <<-'END'
+		smtpd listener 2|socket {} 0|other line|x|
+		smtpd listener 1|socket {} 0|unknown 1|
+		smtpd listener 1|socket {} 0|log|log 9|log x|
+		smtpd listener 1|socket {} 0|place|place x|place 0 x|place 0 0 x|
+		smtpd listener 1|socket {} 0|place 0 0 1 nowhere 25 1 1|
+		smtpd listener 1|socket {} 0|place 0 0 1|place 99 0 1 ::1 25 1 1|
+		smtpd listener 1|socket {} 0|away x|away 1|away 1 ::1 x 1 1|
+		smtpd listener 1|socket {} 0|away 1 ::1 1 x 1|away 1 ::1 1 1 2|
+		smtpd listener 1|socket 0 0|socket x|socket 1 9|socket {} 0|
+	END
+	(($(grep -c 'left by another version' "$LOG") == 9))
+	left 'assert status(pid) == 71, line' <<-'END'
+		smtpd listener 1|
+		smtpd listener 2|socket 99 0|
+	END
+	(($(grep -c 'no socket is left' "$LOG") == 2))
+}
+
+@test "a SMTPD_LISTENER that is not for this process is ignored" {
+	local one
+
+	for one in x '1 3' '$$' '$$ x' "$LONG"; do
+		output=$(printf 'QUIT\r\n' | one=$one sh -c '
+			eval "SMTPD_LISTENER=\"$one\""
+			export SMTPD_LISTENER
+			exec "$@"' - "$SMTPD" -o hostname=mx.test 2>>"$LOG" |
+		    tr -d '\r')
+		replies 220 221
+	done
+}
+
 @test "who the client is, is said by the socket alone" {
 	REMOTE_ADDR=192.0.2.1 TCPREMOTEIP=192.0.2.2 SMTPD_STARTTLS=x listen
 	hello

@@ -234,10 +234,16 @@ def listed(c):
     c.ask("QUIT", "221")
 
 
-def listening(c):
+def starttls_later(c):
+    c.secure()
+    c.message("three", ONE)
+    c.ask("QUIT", "221")
+
+
+def listening(c, last=starttls_later):
     """Whatever becomes of one session, another is served."""
     failed = []
-    for session in (messages, starttls_later, Client.greet, Client.greet):
+    for session in (messages, last, Client.greet, Client.greet):
         try:
             c.connect()
             session(c)
@@ -252,8 +258,31 @@ def listening(c):
         raise Lost(failed[0])
 
 
-def starttls_later(c):
-    c.secure()
+def changing(c):
+    """TLS and passwords come with SIGHUP: the listener becomes smtpd-tls."""
+    listening(c, changed)
+
+
+def changed(c):
+    base = os.path.dirname(c.trace)
+    put(base + "/conf", "".join(
+        s.format(files=os.path.dirname(base) + "/files") + "\n"
+        for s in TLS + USERS))
+    c.signal(signal.SIGHUP)
+    for _ in range(40):
+        c.greet()
+        c.send(b"STARTTLS\r\n")
+        if c.reply().startswith("220"):
+            break
+        c.sock.close()
+        time.sleep(.05)
+        c.connect()
+    else:
+        raise Lost("no TLS")
+    c.tls()
+    c.ask("EHLO client.test", "250")
+    c.forbidden(WRONG, "235")
+    c.ask(RIGHT, "235")
     c.message("three", ONE)
     c.ask("QUIT", "221")
 
@@ -287,6 +316,7 @@ SCENARIOS = {
     "policy": (listed, SPOOL + ["policy=exec:{program} policy"], ""),
     "milter": (messages, SPOOL + ["milter=unix:{files}/milter"], "edited"),
     "listen": (listening, SPOOL + TLS, "listen"),
+    "listen-exec": (changing, SPOOL, "listen"),
 }
 
 
@@ -393,6 +423,8 @@ class Run:
         ours, theirs = socket.socketpair()
         path, log = self.base + "/socket", self.base + "/log"
         if self.special == "listen":
+            put(self.base + "/conf", "")
+            self.argv += ["-f", self.base + "/conf"]
             theirs = socket.socket(socket.AF_UNIX)
             theirs.bind(path)
             theirs.listen()

@@ -4,12 +4,14 @@
 load ../lib
 
 @test "each fuzzer is built and runs from its corpus" {
-	local name
+	local name names
 
 	cd "$ROOT"
-	for name in fuzz/*.c; do
-		name=${name#fuzz/} name=${name%.c}
-		make -s "build/fuzz/$name"
+	names=(fuzz/*.c)
+	names=("${names[@]#fuzz/}")
+	names=("${names[@]%.c}")
+	make -s -j2 "${names[@]/#/build/fuzz/}"
+	for name in "${names[@]}"; do
 		mkdir -p "$BATS_TEST_TMPDIR/$name" "fuzz/corpus/$name"
 		"build/fuzz/$name" -runs=2000 -max_len=1024 \
 		    -artifact_prefix="$BATS_TEST_TMPDIR/" \

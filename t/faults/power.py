@@ -13,9 +13,9 @@ nothing that is not whole.  What a real disk may do besides: it may lose writes
 that were submitted and not flushed.
 
 DISK-CASE is a pattern, such as "ext4-*".  The cases: old (the spool is there,
-and durable), named (as old, but without O_TMPFILE), new (there is none), killed
-(nor here, and an earlier session was killed when it had made it, before it was
-durable).  Needs root and loop devices.
+and durable), named (as old, without O_TMPFILE), large (as old; the messages are
+large), new (there is none), killed (nor here, and an earlier session was killed
+when it had made it, before it was durable).  Needs root and loop devices.
 """
 import argparse
 import collections
@@ -38,8 +38,8 @@ DISKS = {
     "xfs": (["mkfs.xfs", "-q"], 300, None),
     "btrfs": (["mkfs.btrfs", "-q"], 120, None),
 }
-CASES = {"old": "spool", "named": "spool-named", "new": "spool-new",
-         "killed": "spool-new"}
+CASES = {"old": "spool", "named": "spool-named", "large": "spool-large",
+         "new": "spool-new", "killed": "spool-new"}
 # Calls before which something may have changed, for the disk or the client.
 CALLS = {"open", "openat", "mkdir", "mkdirat", "write", "fsync", "linkat",
          "renameat2", "close", "sendto", "unlink", "unlinkat", "exit_group"}
@@ -61,7 +61,7 @@ class Disk:
         with open(self.template, "wb") as f:
             f.truncate(size << 20)
         run(*make, self.template)
-        if self.case in ("old", "named"):
+        if CASES[self.case] != "spool-new":
             with self.mounted(self.template) as where:
                 faults.make_spool(where + "/mail")
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
-"""A listening smtpd under load, reloads and crashes; then everything is counted.
+"""A listening smtpd under load, reloads and crashes; then all is counted.
 
     soak.py [-s SMTPD] [-t SECONDS] [-i IDLE] [-a ACTIVE] [-p PAUSE] [-k]
 
@@ -212,7 +212,7 @@ class Soak:
             "max-connections = %d" % (2 * (self.opts.idle + self.opts.active)),
             "max-connections-source = 0",
             "timeout = %d" % max(min(TIMEOUT, 0.4 * self.opts.seconds),
-                                 2 * self.opts.pause + 5),
+                                 2 * self.opts.pause + 10),
             "tls-cert = %s/cert" % self.work,
             "tls-key = %s/key" % self.work,
             "exec = %s soak %s/mail" % (faults.PROGRAM, self.work))))
@@ -317,14 +317,14 @@ class Soak:
 
     def end_processes(self):
         """Only the one with the keys may be left, and then none."""
-        for _ in range(100):
+        for _ in range(200):
             left = children(self.server.pid)
-            if len(left) == 1:
+            self.final = self.server.memory(), self.server.descriptors()
+            if len(left) == 1 and self.final[1] == self.rest[1]:
                 break
             time.sleep(0.1)
-        else:
+        if len(left) > 1:
             self.wrong("STRAY", "children of the listener: %s" % left)
-        self.final = self.server.memory(), self.server.descriptors()
         self.server.process.terminate()
         try:
             if self.server.process.wait(20) != 0:
@@ -364,14 +364,14 @@ class Soak:
     def logged(self):
         """By mark: status and session.  By event: sessions, and the rest."""
         marks, events = (collections.defaultdict(list) for _ in range(2))
-        for session, event, rest in re.findall(
-                r"^(?:id=(\w+) )?event=(\w+) (.*)", faults.contents(
-                    self.server.log), re.M):
+        for line in faults.contents(self.server.log).splitlines():
+            m = re.match(r"(?:id=(\w+) )?event=(\w+) (.*)", line)
+            session, event, rest = m.groups() if m else ("", "none", line)
+            events[event].append((session, rest))
             m = event == "message" and re.match(
                 r"status=(\w+) .*from=(\S+)@client.test", rest)
             if m:
                 marks[m.group(2)].append((m.group(1), session))
-            events[event].append((session, rest))
         return marks, events
 
     def judge_messages(self, kept, logged):
@@ -415,6 +415,7 @@ class Soak:
                 ("exec", reload["status=exec"], count["crashes"]),
                 ("started", reload["status=started"], count["crashes"]),
                 ("errors", len(events["error"]), 0),
+                ("no events", len(events["none"]), 0),
                 ("refused", len(events["refused"]), 0)):
             if seen != expected:
                 self.wrong("LOG", "%s: %d, not %d" % (what, seen, expected))

@@ -444,13 +444,15 @@ COUNTED	= $(filter-out t/corpus.bats t/library.bats t/split.bats, \
 COUNT	= clang -O1 -g -fprofile-instr-generate='$(PROFILES)%m%c.profraw' \
 	-fprofile-update=atomic -fcoverage-mapping
 COUNT_LINK = -Wl,--wrap=syscall,--wrap=open
+COUNTING = $(addprefix build/coverage/,smtpd smtpd-tls attack/smtpd \
+	attack/smtpd-tls)
 
 coverage-program:
 	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) \
 	    $(COVERAGE_PACKAGES)
 	@t/unpack build/unpacked $(UNPACKED)
 	@$(MAKE) --no-print-directory -s -j$(CORES) all tools \
-	    build/t/faults/inject build/coverage/smtpd
+	    build/t/faults/inject $(COUNTING)
 	@t/covered build/coverage 95 85 $(FAULTS) \
 	    check='build/coverage/smtpd:$(COUNTED)' \
 	    listening='build/coverage/smtpd:$(LISTENING)' \
@@ -460,7 +462,8 @@ build/coverage/%.o: %.c Makefile | have-bsd
 	@mkdir -p $(@D)
 	$(COUNT) -mllvm -runtime-counter-relocation $(BASE) -fPIE -c -o $@ $<
 
-build/coverage/coverage.o: t/coverage.c Makefile
+build/coverage/coverage.o build/coverage/attack.o: build/coverage/%.o: t/%.c \
+    Makefile
 	@mkdir -p $(@D)
 	clang -O1 $(BASE) -DPROFILES='"$(PROFILES)"' -fPIE -c -o $@ $<
 
@@ -471,6 +474,20 @@ build/coverage/smtpd: $(call objects,build/coverage,$(PROGRAM) modules-none.c \
 build/coverage/smtpd-tls: $(call objects,build/coverage,$(PROGRAM) \
     modules-tls.c $(TLS) $(AUTH) coverage.c)
 	$(COUNT) $(COUNT_LINK) -pie -o $@ $^ $(TLS_LIBS) -lcrypt $(BSD_LIBS)
+
+build/coverage/attack/smtpd: build/coverage/smtpd build/coverage/attack.o
+	@mkdir -p $(@D)
+	$(COUNT) $(COUNT_LINK) -Wl,--wrap=session_rewrite -static-pie -o $@ \
+	    build/coverage/attack.o $(call objects,build/coverage,$(PROGRAM) \
+	    modules-none.c coverage.c) $(BSD_ARCHIVES)
+
+build/coverage/attack/smtpd-tls: build/coverage/smtpd-tls \
+    build/coverage/attack.o
+	@mkdir -p $(@D)
+	$(COUNT) $(COUNT_LINK) -Wl,--wrap=session_rewrite -pie -o $@ \
+	    build/coverage/attack.o $(call objects,build/coverage,$(PROGRAM) \
+	    modules-tls.c $(TLS) $(AUTH) coverage.c) $(TLS_LIBS) -lcrypt \
+	    $(BSD_LIBS)
 
 # The engine against a model of it, in sequences that no earlier run had.
 SEQUENCES = 10000000

@@ -54,10 +54,6 @@ static struct {
 /* Not in delivery, which would make it part of the file and not just zeros. */
 static char	 buffer[BUFFER_SIZE];
 
-static const struct session_verdict nowhere = {
-	SESSION_REFUSE, 451, "4.3.5", "There is nowhere to put a message"
-};
-
 /* By errno; the last one is for the rest. */
 static const struct {
 	int		 error;
@@ -88,7 +84,7 @@ deliver_failed(int error)
 static void
 write_failed(struct message *m, const char *what)
 {
-	m->error = errno != 0 ? errno : EIO;
+	m->error = errno;
 	log_error(m->error, what, delivery.target->name);
 }
 
@@ -230,8 +226,7 @@ deliver_start(struct connection *c)
 	const struct settings *set = &c->settings;
 
 	deliver_reset();
-	if ((delivery.target = find_target(set)) == NULL)
-		return nowhere;
+	delivery.target = find_target(set);	/* or no RCPT was accepted */
 	if (create_message(&delivery.message, set) == -1)
 		return deliver_failed(errno);
 	delivery.state = WRITING;

@@ -126,7 +126,7 @@ file_fault(const char *path)
 	return head_fault(head);
 }
 
-/* As execvp(3) will look for it. */
+/* As execvp(3) will look for it, in the process that runs in /. */
 static const char *
 path_fault(const char *name)
 {
@@ -139,9 +139,8 @@ path_fault(const char *name)
 	for (;; path = end + 1) {
 		len = strcspn(path, ":");
 		end = path + len;
-		if (snprintf(full, sizeof(full), "%.*s/%s", (int)len,
-		    len > 0 ? path : ".", name) < (int)sizeof(full) &&
-		    access(full, X_OK) == 0)
+		if (snprintf(full, sizeof(full), "%.*s/%s", (int)len, path,
+		    name) < (int)sizeof(full) && access(full, X_OK) == 0)
 			return file_fault(full);
 		if (*end == '\0')
 			return strerror(ENOENT);

@@ -37,20 +37,18 @@ struct endpoint {
 	socklen_t	 len;
 };
 
-static int
+/* What is not a path or an address was no server for the settings, either. */
+
+static void
 endpoint_unix(const char *path, struct endpoint *e)
 {
 	memset(e, 0, sizeof(*e));
 	e->u.un.sun_family = AF_UNIX;
 	e->len = sizeof(e->u.un);
-	if (strlcpy(e->u.un.sun_path, path, sizeof(e->u.un.sun_path)) <
-	    sizeof(e->u.un.sun_path))
-		return 1;
-	errno = ENAMETOOLONG;
-	return -1;
+	strlcpy(e->u.un.sun_path, path, sizeof(e->u.un.sun_path));
 }
 
-static bool
+static void
 endpoint_inet(const char *host, in_port_t port, struct endpoint *e)
 {
 	memset(e, 0, sizeof(*e));
@@ -58,28 +56,29 @@ endpoint_inet(const char *host, in_port_t port, struct endpoint *e)
 		e->u.in.sin_family = AF_INET;
 		e->u.in.sin_port = htons(port);
 		e->len = sizeof(e->u.in);
-		return true;
-	}
-	if (inet_pton(AF_INET6, host, &e->u.in6.sin6_addr) == 1) {
+	} else {
+		inet_pton(AF_INET6, host, &e->u.in6.sin6_addr);
 		e->u.in6.sin6_family = AF_INET6;
 		e->u.in6.sin6_port = htons(port);
 		e->len = sizeof(e->u.in6);
-		return true;
 	}
-	errno = EINVAL;
-	return false;
 }
 
-/* The places to try: one, or for localhost two; -1: no such address. */
+/* The places to try: one, or for localhost two. */
 static int
 endpoints(const struct server *s, struct endpoint e[2])
 {
-	if (s->kind == SERVER_UNIX)
-		return endpoint_unix(s->path, e);
-	if (strcasecmp(s->host, "localhost") == 0)
-		return endpoint_inet("127.0.0.1", s->port, &e[0]) &&
-		    endpoint_inet("::1", s->port, &e[1]) ? 2 : -1;
-	return endpoint_inet(s->host, s->port, e) ? 1 : -1;
+	if (s->kind == SERVER_UNIX) {
+		endpoint_unix(s->path, e);
+		return 1;
+	}
+	if (strcasecmp(s->host, "localhost") != 0) {
+		endpoint_inet(s->host, s->port, e);
+		return 1;
+	}
+	endpoint_inet("127.0.0.1", s->port, &e[0]);
+	endpoint_inet("::1", s->port, &e[1]);
+	return 2;
 }
 
 /* 0, or -1 with errno: the deadline, SIGTERM, or that nobody waits any more. */
@@ -150,10 +149,8 @@ int
 server_connect(const struct server *s, int watch, int64_t deadline)
 {
 	struct endpoint e[2];
-	int fd = -1, i, n;
+	int fd = -1, i, n = endpoints(s, e);
 
-	if ((n = endpoints(s, e)) == -1)
-		return -1;
 	for (i = 0; i < n && fd == -1; i++)
 		fd = connect_to(&e[i], watch, deadline);
 	return fd;

@@ -593,10 +593,7 @@ tls_write(void *arg, const void *data, size_t len)
 	return -1;
 }
 
-/*
- * RFC 9266 section 4.2: under TLS 1.2 the binding is unique only with an
- * extended master secret.
- */
+/* Not before TLS 1.3: see auth.c. */
 static int
 tls_binding(void *arg, unsigned char *to, size_t size)
 {
@@ -604,9 +601,6 @@ tls_binding(void *arg, unsigned char *to, size_t size)
 	gnutls_datum_t data;
 	int len;
 
-	if (gnutls_protocol_get_version(t->session) != GNUTLS_TLS1_3 &&
-	    !gnutls_session_ext_master_secret_status(t->session))
-		return -1;
 	if (gnutls_session_channel_binding(t->session, GNUTLS_CB_TLS_EXPORTER,
 	    &data) != 0)
 		return -1;

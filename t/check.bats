@@ -103,12 +103,24 @@ users() {
 	((status == 0)) || fail
 	PATH=$BATS_TEST_TMPDIR:$PATH refuses 'neither a binary' -o exec=text
 	refuses 'exec: nowhere: No such file' -o exec=nowhere
+	refuses 'Permission denied' -o exec="$BATS_TEST_TMPDIR"
+	chmod -x "$BATS_TEST_TMPDIR/text"
+	refuses 'Permission denied' -o exec="$BATS_TEST_TMPDIR/text"
+	# Without PATH the usual places; an empty part of it is /, where it runs.
+	run env -u PATH "$SMTPD" -t -o hostname=mx.test -o exec=true
+	((status == 0)) || fail
+	cd "$BATS_TEST_TMPDIR"
+	PATH=$PATH: refuses 'exec: good: No such file' -o exec=good
+}
+
+@test "nowhere to put a message is refused" {
+	refuses 'neither spool nor exec is set'
 }
 
 @test "a spool that can't be made is refused, and nothing stays of the try" {
 	refuses 'spool: /proc/none: ' -o spool=/proc/none
 	refuses 'spool: /nowhere/mail: ' -o spool=/nowhere/mail
-	check -o spool="$SPOOL/deep"
+	check -o spool="$SPOOL/deep///"
 	((status == 0)) || fail
 	[[ -z $(ls -A "$SPOOL") ]] || fail "$(ls -A "$SPOOL")"
 }

@@ -276,6 +276,66 @@ left() {
 	done
 }
 
+@test "LISTEN_FDS of what is no socket: 71; settings that are wrong: 78" {
+	run -71 sh -c 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"' - "$SMTPD" \
+	    3<"$SMTPD"
+	said 'LISTEN_FDS: not a listening socket'
+	run -78 "$SMTPD" -l 127.0.0.1:0 -o nonsense=1 </dev/null
+	said 'event=error what=settings on="-o nonsense'
+}
+
+@test "a new program that does not run is left alone" {
+	local dir=$BATS_TEST_TMPDIR/new
+
+	mkdir "$dir"
+	cp "$SMTPD" "$dir/smtpd"
+	background "$dir/smtpd" -l 127.0.0.1:0 2>>"$LOG"
+	LISTENING=$!
+	wait_for listening "$LISTENING"
+	printf '#!/bin/false\n' >"$dir/other"
+	chmod +x "$dir/other"
+	mv "$dir/other" "$dir/smtpd"
+	kill -HUP "$LISTENING"
+	wait_for grep -q 'status=kept why="does not run" program=.*/smtpd' "$LOG"
+	echo >"$dir/other"
+	mv "$dir/other" "$dir/smtpd"
+	kill -HUP "$LISTENING"
+	wait_for eval '(($(grep -c "does not run" "$LOG") == 2))'
+	hello
+}
+
+@test "a client waits 30 s at most when places are few, until it has mail" {
+	local trace=$BATS_TEST_TMPDIR/trace n
+
+	ASAN_OPTIONS=detect_leaks=0 background strace -D -f -qq -o "$trace" \
+	    -e trace=poll "$SMTPD" -l 127.0.0.1:0 -o hostname=mx.test \
+	    -o max-connections=4 -o spool="$SPOOL" 2>>"$LOG"
+	LISTENING=$!
+	wait_for listening "$LISTENING"
+	for n in 1 2 3; do
+		stay $n
+	done
+	! grep -q ' 30000)' "$trace"
+	talk <<-'END'
+	< 220
+	> EHLO client.test
+	< 250
+	> MAIL FROM:<a@client.test>
+	< 250
+	> RCPT TO:<b@mx.test>
+	< 250
+	> DATA
+	< 354
+	> .
+	< 250
+	> QUIT
+	< 221
+	END
+	n=$(sed -n 's/^\([0-9]*\) .* 30000).*/\1/p' "$trace" | sort -u)
+	[[ $n =~ ^[0-9]+$ ]] || fail "$n"
+	grep -q "^$n .* 300000)" "$trace"
+}
+
 @test "who the client is, is said by the socket alone" {
 	REMOTE_ADDR=192.0.2.1 TCPREMOTEIP=192.0.2.2 SMTPD_STARTTLS=x listen
 	hello

@@ -111,6 +111,20 @@ journal() {
 	)
 }
 
+@test "log=off: not a line of anything" {
+	smtp -o log=off -o log-level=debug -o spool="$SPOOL" <<-'END'
+	EHLO client.test
+	MAIL FROM:<a@client.test>
+	RCPT TO:<b@mx.test>
+	DATA
+	.
+	nonsense
+	QUIT
+	END
+	replies 220 250 250 250 354 250 500 221
+	[[ ! -s $LOG ]]
+}
+
 @test "the journal is told how much a line matters" {
 	journal -o spool="$SPOOL"
 	grep -qx '<6>id=[0-9a-f]* event=connect addr=.*' "$LOG"

@@ -106,7 +106,9 @@ as_cdb() {
 
 @test "quoted local parts are compared by what they say" {
 	printf '%s\n' '"joe"@mx.test' 'ann@mx.test' '"a b"@mx.test # c' \
-	    '"q\"@x"@mx.test' '"#x"@mx.test' >"$LIST"
+	    '"q\"@x"@mx.test' '"#x"@mx.test' '"a.b"@mx.test' \
+	    '"c..d"@mx.test' '".e"@mx.test' '"f."@mx.test' '""@mx.test' \
+	    '"g\\h"@mx.test' >"$LIST"
 	asking <<-'END'
 		250 joe@mx.test
 		250 "joe"@mx.test
@@ -119,6 +121,15 @@ as_cdb() {
 		550 "q@x"@mx.test
 		250 "#x"@mx.test
 		250 #x@mx.test
+		250 a.b@mx.test
+		250 "c..d"@mx.test
+		550 "c.d"@mx.test
+		250 ".e"@mx.test
+		550 "e"@mx.test
+		250 "f."@mx.test
+		250 ""@mx.test
+		250 "g\\h"@mx.test
+		550 "gh"@mx.test
 	END
 }
 

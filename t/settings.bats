@@ -375,6 +375,7 @@ impossible() {
 	impossible 'auth:' auth=require auth-any=yes auth-cleartext=yes \
 	    disable=AUTH
 	impossible 'tls-client-require:' tls-client-require=yes
+	impossible 'tls-client-server-certs:' tls-client-server-certs=yes
 	dump -o auth=require -o auth-any=yes -o auth-cleartext=yes
 	[[ $status == 0 ]]
 	dump -o auth=require -o auth-any=yes -o tls-cert=c
@@ -645,6 +646,17 @@ impossible() {
 	dump -f "$FILE" "${args[@]}"
 	[[ $status == 0 && $(value spool) == /some/where/200 ]]
 	[[ $(value timeout) == 9 ]]
+}
+
+@test "more settings than there is room for are an error" {
+	local args=() long
+
+	long=/bin/cat$(printf ' x%.0s' {1..2000})
+	for _ in {1..40}; do
+		args+=(-o "exec=$long")
+	done
+	dump "${args[@]}"
+	((status == 78))
 }
 
 @test "the manual names every variable of a delivery program" {

@@ -246,6 +246,8 @@ scram_salt() {
 
 	for text in 'n,,n=bob' 'n,,n=,r=x' 'n,' 'x' 'n,,m=1,n=bob,r=x' \
 	    'x,,n=bob,r=x' 'n,,n=b=ob,r=x' 'n,b=x,n=bob,r=x' 'n,,r=x,n=bob' \
+	    'n,a=,n=bob,r=x' 'n,a=b=ob,n=bob,r=x' 'n,abob,n=bob,r=x' \
+	    "n,,n=$(printf 'x%.0s' {1..600}),r=x" \
 	    'p=tls-exporter,,n=bob,r=x' 'n,,n=bob,r=' 'n,,n=b\000b,r=x'; do
 		with_file <<-END
 		EHLO c
@@ -264,6 +266,60 @@ scram_salt() {
 		END
 		replies 220 250 334 501 250 || fail "$text" || return
 	done
+}
+
+@test "SCRAM: names with = and a comma, somebody else's name, y for no -PLUS" {
+	local code text
+
+	while read -r code text; do
+		with_file <<-END
+		EHLO c
+		AUTH SCRAM-SHA-256 $(b64 "$text")
+		*
+		END
+		[[ ${lines[-2]} == "$code"* || ${lines[-1]} == "$code"* ]] ||
+			fail "$text" || return
+	done <<-'END'
+		334 n,,n=a=2Cb=3Dc,r=x
+		334 y,,n=bob,r=x
+		334 n,a=bob,n=bob,r=x
+		535 n,a=eve,n=bob,r=x
+		334 n,a=a=2Cb,n=a=2Cb,r=x
+	END
+	logged 'user=a,b'
+}
+
+@test "SCRAM: with our nonce, another header or proof; octets after the end" {
+	with_file -h >/dev/null		# the file
+	"$PYTHON" - "$SMTPD" -o auth-file="$USERS" -o auth-cleartext=yes \
+	    -o hostname=mx.test 2>>"$LOG" <<-'END'
+	import base64, socket, subprocess, sys
+
+	def b64(text):
+	    return base64.b64encode(text).decode()
+
+	for header, proof, code in (("biws", b"short", "501"),
+	    ("biws", bytes(32), "535"), ("eSws", bytes(32), "535")):
+	    ours, theirs = socket.socketpair()
+	    p = subprocess.Popen(sys.argv[1:], stdin=theirs, stdout=theirs)
+	    theirs.close()
+	    f = ours.makefile("rw", newline="\r\n")
+
+	    def ask(line):
+	        print(line, file=f, flush=True)
+	        return f.readline()
+
+	    f.readline()
+	    ask("HELO c")
+	    first = ask("AUTH SCRAM-SHA-256 " + b64(b"n,,n=bob,r=x"))
+	    nonce = base64.b64decode(first[4:]).decode().split(",")[0]
+	    got = ask(b64(("c=%s,%s,p=%s" % (header, nonce,
+	        b64(proof))).encode()))
+	    assert got.startswith(code), (header, proof, got)
+	    f.close()
+	    ours.close()
+	    p.wait()
+	END
 }
 
 @test "SCRAM: not our nonce, not our header" {

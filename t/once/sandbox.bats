@@ -8,6 +8,7 @@ ATTEMPTS=51
 setup() {
 	test_setup
 	ATTACK=$ROOT/build/attack/smtpd
+	[[ $SMTPD != */coverage/smtpd ]] || ATTACK=${SMTPD%/*}/attack/smtpd
 	echo secret >"$BATS_TEST_TMPDIR/file"
 	mkdir -p "$BATS_TEST_TMPDIR/dir" "$SPOOL"/{tmp,new,cur}
 	echo secret >"$SPOOL/new/message"

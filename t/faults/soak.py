@@ -355,8 +355,8 @@ class Soak:
             text = faults.contents(self.work + "/mail/new/" + name)
             own = text[text.find("Subject: "):]
             mark = own[9:own.find("\n")]
-            if own not in [faults.body_of(mark, size).replace("\r", "")
-                           for size in SIZES]:
+            if not any(own == faults.body_of(mark, size).replace("\r", "")
+                       for size in SIZES):
                 self.wrong("HALF", name)
             kept[mark].append(name.partition(".")[2])
         return kept

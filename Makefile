@@ -35,6 +35,7 @@ PROGRAM	= smtpd.c \
 	  kept.c \
 	  listen.c $(wildcard listen/*.c) \
 	  log.c \
+	  pass.c \
 	  peer.c \
 	  process.c \
 	  proxy.c \

@@ -14,7 +14,7 @@
 #include <sys/types.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pass.h"
 #include "process.h"
 #include "runner.h"
 
@@ -34,17 +35,20 @@
 #define STRINGS_MAX	(64UL << 20)	/* more than execve(2) takes */
 #define PROGRAMS_MAX	(SERVER_LISTS * SERVERS_MAX)
 #define LAST_WORDS	2000	/* ms for a program, once the session is over */
+#define FILES_MAX	2	/* a message, and a copy for one recipient */
 #define SEND_TRIES	100	/* 10 ms apart, while the kernel has no room */
 
 enum request_kind {
 	MAKE_FILE,		/* answered with a descriptor */
-	RUN_PROGRAM,		/* comes with one */
+	DROP_FILE,		/* not answered */
+	RUN_PROGRAM,
 	CHECK_PASSWORD,
-	CONNECT			/* answered with one */
+	CONNECT			/* answered with a descriptor */
 };
 
 struct request {
 	enum request_kind kind;
+	ino_t		 file;		/* DROP_FILE, RUN_PROGRAM */
 	size_t		 argc, envc;	/* RUN_PROGRAM: of the strings */
 	int64_t		 time;		/* CONNECT: ms for it */
 	size_t		 len;		/* of the strings, which follow */
@@ -56,83 +60,37 @@ struct answer {
 	struct exec_result result;
 };
 
-/* Room for one descriptor, aligned as it must be. */
-union control {
-	char		 buf[CMSG_SPACE(sizeof(int))];
-	struct cmsghdr	 align;
-};
-
 static struct {
 	int		 fd;		/* -1: given up */
 	int64_t		 patience;	/* ms, for what a program does */
 	int64_t		 stop;		/* end of all programs' grace, or 0 */
 } runner = { .fd = -1 };
 
-/* The kernel may have no memory for it now, but that passes. */
-static ssize_t
-send_message(int socket, const struct msghdr *msg)
+/* The kernel may have no room for what is sent now, but that passes. */
+static bool
+try_again(int *tries)
 {
 	const struct timespec moment = { 0, 10000000 };
-	int tries = 0;
-	ssize_t n;
 
-	while ((n = sendmsg(socket, msg, MSG_NOSIGNAL)) == -1) {
-		if (errno == EINTR)
-			continue;
-		if ((errno != ENOBUFS && errno != ENOMEM) ||
-		    ++tries == SEND_TRIES)
-			break;
-		nanosleep(&moment, NULL);
-	}
-	return n;
-}
-
-/* One struct, with a descriptor unless that is -1. */
-static bool
-send_with(int socket, const void *p, size_t len, int fd)
-{
-	union { const void *in; void *out; } u = { p };
-	struct iovec iov = { u.out, len };
-	union control control;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-
-	if (fd != -1) {
-		memset(&control, 0, sizeof(control));
-		msg.msg_control = control.buf;
-		msg.msg_controllen = sizeof(control.buf);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	return send_message(socket, &msg) == (ssize_t)len;
-}
-
-/* Exactly one descriptor: in CMSG_SPACE() two have room. */
-static bool
-receive_with(int socket, void *p, size_t len, int *fd)
-{
-	struct iovec iov = { p, len };
-	union control control;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
-	    .msg_control = control.buf, .msg_controllen = CMSG_LEN(sizeof(int))
-	};
-	struct cmsghdr *c;
-	ssize_t n;
-
-	*fd = -1;
-	do {
-		n = recvmsg(socket, &msg, MSG_WAITALL | MSG_CMSG_CLOEXEC);
-	} while (n == -1 && errno == EINTR);
-	if (n >= 0 && (c = CMSG_FIRSTHDR(&msg)) != NULL &&
-	    c->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
-	return n == (ssize_t)len;
+	if (errno == EINTR)
+		return true;
+	if ((errno != ENOBUFS && errno != ENOMEM) || ++*tries == SEND_TRIES)
+		return false;
+	nanosleep(&moment, NULL);
+	return true;
 }
 
 /* The runner's side. */
+
+/*
+ * The files it has made, which the session names by their inode's number: it
+ * must not pass descriptors, since all of a user's that are under way count,
+ * and too many of one session's would stop those of others.
+ */
+static struct {
+	int	fd;
+	ino_t	number;			/* 0: none */
+} made[FILES_MAX];
 
 /* Filters that it has started, each for a server of the settings. */
 static struct {
@@ -166,21 +124,67 @@ split_strings(char **p, const char *end, size_t n)
 static void
 send_answer(const struct answer *a, int fd)
 {
-	if (!send_with(STDIN_FILENO, a, sizeof(*a), fd))
-		_exit(1);
+	int tries = 0;
+
+	while (pass(STDIN_FILENO, a, sizeof(*a), fd, 0) != sizeof(*a))
+		if (!try_again(&tries))
+			_exit(1);
+}
+
+/* The place of this file, or for 0 a free one; or FILES_MAX. */
+static int
+find_file(ino_t number)
+{
+	int i;
+
+	for (i = 0; i < FILES_MAX; i++)
+		if (made[i].number == number)
+			break;
+	return i;
+}
+
+static int
+make(void)
+{
+	struct stat st;
+	int i = find_file(0), fd;
+
+	if (i == FILES_MAX) {
+		errno = EMFILE;
+		return -1;
+	}
+	if ((fd = exec_create()) == -1)
+		return -1;
+	if (fstat(fd, &st) == -1) {
+		close(fd);
+		return -1;
+	}
+	made[i].fd = fd;
+	made[i].number = st.st_ino;
+	return fd;
 }
 
 static void
-make_file(struct connection *c, const struct request *r, char *strings, int in)
+make_file(struct connection *c, const struct request *r, char *strings)
 {
 	struct answer a = { .error = 0 };
-	int fd = exec_create();
+	int fd = make();
 
-	(void)c, (void)r, (void)strings, (void)in;
+	(void)c, (void)r, (void)strings;
 	a.error = fd == -1 ? errno : 0;
 	send_answer(&a, fd);
-	if (fd != -1)
-		close(fd);
+}
+
+static void
+drop_file(struct connection *c, const struct request *r, char *strings)
+{
+	int i = find_file(r->file);
+
+	(void)c, (void)strings;
+	if (i == FILES_MAX || r->file == 0)
+		return;
+	close(made[i].fd);
+	made[i].number = 0;
 }
 
 /* SIGTERM or the session's end came first: don't begin. */
@@ -193,20 +197,20 @@ is_over(void)
 }
 
 static void
-run_program(struct connection *c, const struct request *r, char *strings,
-    int in)
+run_program(struct connection *c, const struct request *r, char *strings)
 {
 	struct answer a = { .error = EPERM };
 	char *p = strings, **argv, **env = NULL;
+	int i = find_file(r->file);
 
 	argv = split_strings(&p, strings + r->len, r->argc);
 	if (argv != NULL)
 		env = split_strings(&p, strings + r->len, r->envc);
 	if (is_over())
 		a.error = ECANCELED;
-	else if (env != NULL && in != -1 &&
+	else if (env != NULL && i != FILES_MAX && r->file != 0 &&
 	    arguments_allowed(c, argv, r->argc, env))
-		a.error = exec_program(argv, env, in, STDIN_FILENO,
+		a.error = exec_program(argv, env, made[i].fd, STDIN_FILENO,
 		    c->settings.timeout, &a.result);
 	send_answer(&a, -1);
 	free(env);
@@ -215,13 +219,11 @@ run_program(struct connection *c, const struct request *r, char *strings,
 
 /* Its strings: the client's address and port, the user, the password. */
 static void
-check_password(struct connection *c, const struct request *r, char *strings,
-    int in)
+check_password(struct connection *c, const struct request *r, char *strings)
 {
 	struct answer a = { .error = EPERM };
 	char *p = strings, **list;
 
-	(void)in;
 	list = split_strings(&p, strings + r->len, 4);
 	if (list != NULL && c->settings.auth_program != NULL &&
 	    (strcmp(list[0], "local") == 0 || peer_is_address(list[0]))) {
@@ -302,14 +304,12 @@ start_filter(const struct server *s)
 }
 
 static void
-open_stream(struct connection *c, const struct request *r, char *strings,
-    int in)
+open_stream(struct connection *c, const struct request *r, char *strings)
 {
 	struct answer a = { .error = EPERM };
 	const struct server *s = find_server(&c->settings, strings);
 	int fd = -1;
 
-	(void)in;
 	if (s != NULL) {
 		fd = s->kind == SERVER_EXEC ? start_filter(s) :
 		    server_connect(s, STDIN_FILENO, conn_now() + r->time);
@@ -321,19 +321,30 @@ open_stream(struct connection *c, const struct request *r, char *strings,
 }
 
 static const struct {
-	void	(*answer)(struct connection *, const struct request *, char *,
-		    int in);
+	void	(*answer)(struct connection *, const struct request *, char *);
 	size_t	 strings_max;
 } requests[] = {
 	[MAKE_FILE] = { make_file, 0 },
+	[DROP_FILE] = { drop_file, 0 },
 	[RUN_PROGRAM] = { run_program, STRINGS_MAX },
 	[CHECK_PASSWORD] = { check_password, 2048 },
 	[CONNECT] = { open_stream, 8192 }
 };
 
+static bool
+read_whole(void *p, size_t len)
+{
+	ssize_t n;
+
+	while ((n = recv(STDIN_FILENO, p, len, MSG_WAITALL)) == -1 &&
+	    errno == EINTR)
+		;
+	return n == (ssize_t)len;
+}
+
 /* False: it can't be a request, or nobody is there any more. */
 static bool
-serve_request(struct connection *c, const struct request *r, int fd)
+serve_request(struct connection *c, const struct request *r)
 {
 	char *strings;
 	bool whole;
@@ -343,10 +354,9 @@ serve_request(struct connection *c, const struct request *r, int fd)
 	    (strings = malloc(r->len + 1)) == NULL)
 		return false;
 	strings[r->len] = '\0';
-	whole = r->len == 0 || recv(STDIN_FILENO, strings, r->len,
-	    MSG_WAITALL) == (ssize_t)r->len;
+	whole = r->len == 0 || read_whole(strings, r->len);
 	if (whole)
-		requests[r->kind].answer(c, r, strings, fd);
+		requests[r->kind].answer(c, r, strings);
 	free(strings);
 	return whole;
 }
@@ -359,20 +369,15 @@ static void __attribute__((noreturn))
 serve_session(int socket, struct connection *c)
 {
 	struct request r;
-	bool more = true;
 	size_t i;
-	int fd;
 
 	if (dup2(socket, STDIN_FILENO) == -1 ||
 	    dup2(socket, STDOUT_FILENO) == -1)
 		_exit(1);
 	close(socket);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	while (more && receive_with(STDIN_FILENO, &r, sizeof(r), &fd)) {
-		more = serve_request(c, &r, fd);
-		if (fd != -1)
-			close(fd);
-	}
+	while (read_whole(&r, sizeof(r)) && serve_request(c, &r))
+		;
 	for (i = 0; i < PROGRAMS_MAX; i++)
 		end_program(i);
 	_exit(0);
@@ -463,6 +468,7 @@ static bool
 send_all(const char *p, size_t len)
 {
 	int64_t deadline = conn_now() + runner.patience;
+	int tries = 0;
 	ssize_t n;
 
 	while (len > 0) {
@@ -470,20 +476,34 @@ send_all(const char *p, size_t len)
 		if (n >= 0) {
 			p += n;
 			len -= (size_t)n;
-		} else if (errno != EINTR && (errno != EAGAIN ||
-		    conn_await(runner.fd, POLLOUT, deadline) == -1)) {
+		} else if (errno == EAGAIN ? conn_await(runner.fd, POLLOUT,
+		    deadline) == -1 : !try_again(&tries)) {
 			return false;
 		}
 	}
 	return true;
 }
 
+static bool
+send_request(const struct request *r, const char *strings)
+{
+	return send_all((const char *)r, sizeof(*r)) &&
+	    send_all(strings, r->len);
+}
+
+/* Exactly one, with its descriptor or -1. */
+static bool
+receive_answer(struct answer *a, int *fd)
+{
+	return passed(runner.fd, a, sizeof(*a), fd, MSG_WAITALL) == sizeof(*a);
+}
+
 /*
- * One request with its strings and a descriptor, unless that is -1.  fd: where
- * the one that comes back is put.  0, or -1: the runner is given up.
+ * One request with its strings.  fd: where the descriptor that comes back is
+ * put.  0, or -1: the runner is given up.
  */
 static int
-request(const struct request *r, const char *strings, int in, int64_t grace,
+request(const struct request *r, const char *strings, int64_t grace,
     struct answer *a, int *fd)
 {
 	*fd = -1;
@@ -491,16 +511,23 @@ request(const struct request *r, const char *strings, int in, int64_t grace,
 		errno = EPIPE;
 		return -1;
 	}
-	if (send_with(runner.fd, r, sizeof(*r), in) &&
-	    send_all(strings, r->len) && await_answer(runner.patience +
+	if (send_request(r, strings) && await_answer(runner.patience +
 	    r->time + EXTRA, grace)) {
-		if (receive_with(runner.fd, a, sizeof(*a), fd))
+		if (receive_answer(a, fd))
 			return 0;
 		errno = EPIPE;
 	}
 	log_error(errno, "runner", NULL);
 	abandon();
 	return -1;
+}
+
+static ino_t
+number_of(int file)
+{
+	struct stat st;
+
+	return fstat(file, &st) == -1 ? 0 : st.st_ino;
 }
 
 int
@@ -510,13 +537,23 @@ runner_create(void)
 	struct answer a;
 	int fd;
 
-	if (request(&r, NULL, -1, EXEC_GRACE, &a, &fd) == -1) {
+	if (request(&r, NULL, EXEC_GRACE, &a, &fd) == -1) {
 		errno = EPIPE;
 		return -1;
 	}
 	if (fd == -1)
 		errno = a.error;
 	return fd;
+}
+
+void
+runner_drop(int file)
+{
+	struct request r = { .kind = DROP_FILE, .file = number_of(file) };
+
+	close(file);
+	if (runner.fd != -1 && !send_request(&r, NULL))
+		abandon();
 }
 
 /* Put strings one after the other; if to is NULL, only measure them. */
@@ -535,10 +572,10 @@ join(char *to, char *const *list, size_t *n)
 }
 
 int
-runner_run(char *const *argv, char *const *env, int in,
+runner_run(char *const *argv, char *const *env, int file,
     struct exec_result *result)
 {
-	struct request r = { .kind = RUN_PROGRAM };
+	struct request r = { .kind = RUN_PROGRAM, .file = number_of(file) };
 	struct answer a;
 	size_t len;
 	char *strings;
@@ -555,7 +592,7 @@ runner_run(char *const *argv, char *const *env, int in,
 		return errno;
 	join(strings, argv, &r.argc);
 	join(strings + len, env, &r.envc);
-	error = request(&r, strings, in, EXEC_GRACE, &a, &fd) == -1 ? errno : 0;
+	error = request(&r, strings, EXEC_GRACE, &a, &fd) == -1 ? errno : 0;
 	free(strings);
 	if (error == 0) {
 		*result = a.result;
@@ -585,7 +622,7 @@ runner_check_password(const struct connection *c, const char *user,
 		memcpy(strings + r.len, parts[i], len);
 		r.len += len;
 	}
-	if (request(&r, strings, -1, 0, &a, &fd) == -1 || a.error != 0)
+	if (request(&r, strings, 0, &a, &fd) == -1 || a.error != 0)
 		a.password = AUTH_BROKEN;
 	explicit_bzero(strings, sizeof(strings));
 	return a.password;
@@ -599,7 +636,7 @@ runner_connect(const struct server *s, int64_t ms)
 	struct answer a;
 	int fd;
 
-	if (request(&r, s->text, -1, 0, &a, &fd) == -1)
+	if (request(&r, s->text, 0, &a, &fd) == -1)
 		return -1;
 	if (fd == -1)
 		errno = a.error;

@@ -29,10 +29,14 @@ int	runner_start(struct connection *);
 /* Our end of the socket to it, or -1. */
 int	runner_socket(void);
 
-/* A file without a name, or -1 with errno, logged. */
+/*
+ * A file without a name, two at most, or -1 with errno, logged.  It is closed
+ * with runner_drop(), so that the runner does not keep it, either.
+ */
 int	runner_create(void);
-/* Run the delivery program with in as its standard input: 0 or an errno. */
-int	runner_run(char *const *argv, char *const *env, int in,
+void	runner_drop(int file);
+/* Run the delivery program, which reads such a file: 0 or an errno. */
+int	runner_run(char *const *argv, char *const *env, int file,
 	    struct exec_result *);
 /* Ask auth-program whether this is the user's password. */
 enum auth_result runner_check_password(const struct connection *,

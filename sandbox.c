@@ -358,7 +358,6 @@ static void
 build_program(struct program *p, const struct connection *c)
 {
 	const struct settings *s = &c->settings;
-	const uint32_t socket = (uint32_t)runner_socket();
 	uint32_t words[WORDS_MAX] = { 0 };
 	struct label ours = { .n = 0 };
 	size_t i;
@@ -379,9 +378,6 @@ build_program(struct program *p, const struct connection *c)
 	for (i = 0; i < nitems(narrow); i++)
 		narrow_call(p, narrow[i].call, narrow[i].argument,
 		    narrow[i].wide, narrow[i].values, narrow[i].n);
-	/* Descriptors go to the runner, and to nobody else. */
-	if (runner_socket() != -1)
-		narrow_call(p, __NR_sendmsg, 0, false, &socket, 1);
 	allow_words(p, words);
 }
 

@@ -169,12 +169,6 @@ program_commit(struct connection *c, int fd, uint64_t size,
 	return 0;
 }
 
-static void
-program_drop(int fd)
-{
-	close(fd);
-}
-
 /* For -t. */
 
 static int
@@ -191,6 +185,6 @@ program_check(const struct settings *s)
 }
 
 const struct target program_target = {
-	"message", NULL, true, program_create, program_commit, program_drop,
+	"message", NULL, true, program_create, program_commit, runner_drop,
 	arguments_each, program_check
 };

@@ -246,7 +246,7 @@ send_message(void)
 {
 	const struct msghdr nothing = { .msg_iovlen = 0 };
 
-	return reached(sendmsg(-1, &nothing, 0));
+	return reached(sendmsg(runner_socket(), &nothing, 0));
 }
 
 static int
@@ -432,7 +432,10 @@ forge(char *program, char *variable, char *another)
 	struct exec_result result;
 	int fd = runner_create();
 
-	errno = fd == -1 ? errno : runner_run(argv, env, fd, &result);
+	if (fd == -1)
+		return -1;
+	errno = runner_run(argv, env, fd, &result);
+	runner_drop(fd);
 	return errno != 0 ? -1 : 0;
 }
 
@@ -458,6 +461,34 @@ other_twice(void)
 	static char program[] = "/bin/true", one[] = "BODY=", two[] = "BODY=x";
 
 	return forge(program, one, two);
+}
+
+/* A file that the runner did not make. */
+static int
+other_file(void)
+{
+	static char program[] = "/bin/true";
+	char *const argv[] = { program, NULL };
+	char *const env[] = { NULL };
+	struct exec_result result;
+
+	errno = runner_run(argv, env, STDIN_FILENO, &result);
+	return errno != 0 ? -1 : 0;
+}
+
+/* Files until the machine has no more. */
+static int
+other_files(void)
+{
+	int i, fd[3], bad = 0;
+
+	for (i = 0; i < 3; i++)
+		bad |= (fd[i] = runner_create()) == -1;
+	while (--i >= 0)
+		if (fd[i] != -1)
+			runner_drop(fd[i]);
+	errno = EMFILE;
+	return bad ? -1 : 0;
 }
 
 static int
@@ -502,7 +533,8 @@ static const struct {
 	TRY(new_namespace), TRY(load_bpf), TRY(make_ring), TRY(use_keys),
 	TRY(raise_limit), TRY(type_at_terminal), TRY(code_from_data),
 	TRY(other_program), TRY(other_variable), TRY(other_twice),
-	TRY(other_server), TRY(other_password),
+	TRY(other_file), TRY(other_files), TRY(other_server),
+	TRY(other_password),
 	TRY(truncate_message), TRY(remove_message),
 	TRY(rename_outside), TRY(remove_outside), TRY(run_shell),
 };

@@ -79,10 +79,10 @@ nothing_done() {
 }
 
 @test "with a delivery program: only that, by another process" {
-	ATTEMPTS=56
+	ATTEMPTS=58
 	attack -o exec=/bin/true
 	nothing_done
-	(($(grep -c '^other_.*: Operation not permitted' <<<"$output") == 5))
+	(($(grep -c '^other_.*: Operation not permitted' <<<"$output") == 6))
 }
 
 # program: the script on standard input, for exec; prints its path.
@@ -233,7 +233,7 @@ end_runner() {
 }
 
 @test "policy servers bring no socket, of their family neither" {
-	ATTEMPTS=56
+	ATTEMPTS=58
 	attack -o "spool=$SPOOL" -o "policy=inet:127.0.0.1:$PORT" \
 	    -o policy=unix:/run/x -o policy-end=exec:/bin/true
 	nothing_done
@@ -249,7 +249,7 @@ end_runner() {
 }
 
 @test "with an auth-program there is a sandbox as well" {
-	ATTEMPTS=56
+	ATTEMPTS=58
 	attack -o "spool=$SPOOL" -o auth-program=/bin/true
 	(($(done_by) == 1)) || fail "the sandbox has holes"
 	[[ $output == *'other_password: done'* ]]

@@ -3,14 +3,13 @@
  * runner.c - a libFuzzer target for the process outside the sandbox, as a
  * session sees it that has been subverted.
  *
- * An input is an octet that says whether descriptors come along, and then
- * requests as they are on the socket.  Whatever is asked, nothing is run or
- * connected to that the settings do not name.
+ * An input is requests as they are on the socket.  Whatever is asked, nothing is
+ * run or connected to that the settings do not name.
  */
 #include <sys/types.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 
 #include <poll.h>
 #include <setjmp.h>
@@ -34,9 +33,17 @@ static struct connection c;
 static struct {
 	const char	*text;		/* what is not read yet */
 	size_t		 len;
-	bool		 files;
-	unsigned	 requests, answers, programs;
+	unsigned	 programs, files, made;
 } input;
+
+/* As in the process itself. */
+struct request {
+	enum { DROP_FILE = 1 } kind;
+	ino_t		 file;
+	size_t		 argc, envc;
+	int64_t		 time;
+	size_t		 len;
+};
 
 /* The process, and the socket that it is asked over. */
 
@@ -92,7 +99,18 @@ dup2(int fd, int as)
 int
 close(int fd)
 {
+	input.files -= fd == FD + 3;
 	return fd >= FD ? 0 : (int)syscall(SYS_close, fd);
+}
+
+int
+fstat(int fd, struct stat *st)
+{
+	if (fd < FD)
+		return (int)syscall(SYS_fstat, fd, st);
+	CHECK(fd == FD + 3);
+	st->st_ino = ++input.made;
+	return 0;
 }
 
 int
@@ -121,29 +139,9 @@ recv(int fd, void *p, size_t size, int flags)
 }
 
 ssize_t
-recvmsg(int fd, struct msghdr *msg, int flags)
-{
-	struct cmsghdr *h = CMSG_FIRSTHDR(msg);
-	const int file = FD + 2;
-
-	CHECK(msg->msg_iovlen == 1 && (flags & MSG_CMSG_CLOEXEC) != 0);
-	CHECK(input.answers == input.requests++);
-	msg->msg_controllen = input.files ? CMSG_LEN(sizeof(file)) : 0;
-	if (input.files) {
-		h->cmsg_level = SOL_SOCKET;
-		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(sizeof(file));
-		memcpy(CMSG_DATA(h), &file, sizeof(file));
-	}
-	return recv(fd, msg->msg_iov->iov_base, msg->msg_iov->iov_len,
-	    MSG_WAITALL);
-}
-
-ssize_t
 sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	CHECK(fd == STDIN_FILENO && (flags & MSG_NOSIGNAL) != 0);
-	CHECK(++input.answers == input.requests);
 	return (ssize_t)msg->msg_iov->iov_len;
 }
 
@@ -152,6 +150,7 @@ sendmsg(int fd, const struct msghdr *msg, int flags)
 int
 exec_create(void)
 {
+	CHECK(++input.files <= 2);
 	return FD + 3;
 }
 
@@ -164,7 +163,7 @@ exec_program(char **argv, char *const *env, int in, int watch,
 		CHECK(**env >= 'A' && **env <= 'Z' &&
 		    strchr(*env, '=') != NULL && strncmp(*env, "LD_", 3) != 0);
 	CHECK(watch == STDIN_FILENO && timeout == c.settings.timeout);
-	check_fd(in);
+	CHECK(in == FD + 3 && input.files > 0);
 	memset(result, 0, sizeof(*result));
 	return 0;
 }
@@ -218,22 +217,28 @@ prepare(void)
 	};
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+static void
+serve(const void *text, size_t len)
 {
-	char *volatile copy = NULL;
-
-	if (len == 0)
-		return 0;
-	prepare();
-	copy = fuzz_copy(data + 1, len - 1);
-	memset(&input, 0, sizeof(input));
-	input.text = copy;
-	input.len = len - 1;
-	input.files = *data % 2 != 0;
+	input.text = text;
+	input.len = len;
 	if (setjmp(end) == 0)
 		runner_start(&c);
 	CHECK(input.programs == 0);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct request drop = { .kind = DROP_FILE };
+	char *copy = fuzz_copy(data, len);
+
+	prepare();
+	memset(&input, 0, sizeof(input));
+	serve(copy, len);
+	for (; drop.file <= input.made; drop.file++)
+		serve(&drop, sizeof(drop));
+	CHECK(input.files == 0);
 	free(copy);
 	return 0;
 }

@@ -18,7 +18,7 @@ PYTHON=/usr/bin/python3
 UNPACKED=$ROOT/build/unpacked		# by t/unpack
 export ROOT SMTPD TOOLS CERTS PATH
 export LC_ALL=C
-export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:abort_on_error=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 
 # Nothing of the caller's may tell the program who the client is.
@@ -27,6 +27,12 @@ unset CREDENTIALS_DIRECTORY NOTIFY_SOCKET LISTEN_FDS LISTEN_PID
 
 SERVERS=()
 NO_NAMESPACES='no user namespaces here'
+
+# leaks: look for leaks, which takes longer than a session: for processes that
+# outlive one.  t/once/valgrind.bats looks at one session.
+leaks() {
+	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0
+}
 
 # What smtp and serve start with.  A test of what is refused only where nothing
 # is tolerated has SYNTAX=("${STRICT[@]}"), and so has a file of such tests.

@@ -2,6 +2,7 @@
 # The engine as a library: what session(3) promises, and what it withstands.
 
 load lib
+leaks
 
 @test "what an embedder may rely on" {
 	"$TOOLS/library"

@@ -720,7 +720,7 @@ last_words() {
 
 # traced: the session on standard input, and the system's calls in trace.
 traced() {
-	ASAN_OPTIONS=detect_leaks=0 talk -- strace -f -s 100 -o \
+	talk -- strace -f -s 100 -o \
 	    "$BATS_TEST_TMPDIR/trace" "$SMTPD" -o hostname=mx.test "$@"
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 # Where smtpd listens itself: sockets, limits, signals, what is read anew.
 load lib
+leaks
 
 LONG=$(printf 'x%.0s' {1..200})
 

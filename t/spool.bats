@@ -455,7 +455,7 @@ refused() {
 
 @test "a message has a name when it is synced, and is moved after that" {
 	mkdir -p "$SPOOL"/{tmp,new,cur}
-	ASAN_OPTIONS=detect_leaks=0 strace -qq -o "$BATS_TEST_TMPDIR/trace" \
+	strace -qq -o "$BATS_TEST_TMPDIR/trace" \
 	    -e trace=fsync,linkat,renameat2 \
 	    "$SMTPD" -o sandbox=no -o spool="$SPOOL" \
 	    < <(sed 's/$/\r/' <<<"$DIALOGUE") >/dev/null 2>>"$LOG"

@@ -3,9 +3,10 @@
  * server - an SMTP server in one process: an event loop around the engine.
  *
  *	cc -o server server.c $(pkg-config --cflags --libs smtpd-session gnutls)
- *	server [-l] [-c certificate -k key] port directory
+ *	server [-l] [-c certificate -k key] port [directory]
  *
- * Each message becomes a file in the directory, which needs room and rights.
+ * Each message becomes a file in the directory, which needs room and rights;
+ * without one it is dropped.
  * -l: hooks answer at random, at once or, as after a database query, in a later
  * turn of the loop.  See session(3).
  */
@@ -155,7 +156,7 @@ on_end(void *arg, uint64_t size, unsigned recipient, struct session_verdict *v)
 {
 	(void)size;
 	(void)recipient;
-	if (store(arg) == -1)
+	if (directory != NULL && store(arg) == -1)
 		session_refuse(v, 452, "4.3.1", "Can't keep it now");
 	else
 		session_accept(v, NULL);
@@ -526,9 +527,9 @@ main(int argc, char **argv)
 			key = optarg;
 		else
 			late = ch == 'l';
-	if (optind + 2 != argc)
-		errx(1, "usage: server [-l] [-c cert -k key] port directory");
-	directory = argv[optind + 1];
+	if (optind + 1 != argc && optind + 2 != argc)
+		errx(1, "usage: server [-l] [-c cert -k key] port [directory]");
+	directory = argv[optind + 1];	/* or NULL */
 	if (cert != NULL && key != NULL)
 		use_certificate(cert, key);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {

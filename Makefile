@@ -558,7 +558,7 @@ fuzz-%:
 # edges an input took; and tracing comparisons costs more than it finds.
 build/fuzz/%: fuzz/%.c build/fuzzed/program.a
 	@mkdir -p $(@D)
-	$(FUZZ) -c -o $@.o $<
+	$(FUZZ) -MT $@ -c -o $@.o $<
 	$(FUZZ) -fsanitize=fuzzer -Wl,-z,muldefs -Wl,--as-needed -o $@ $@.o \
 	    build/fuzzed/program.a $(TLS_LIBS) -lcrypt $(BSD_LIBS)
 

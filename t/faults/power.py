@@ -50,6 +50,10 @@ def run(*argv, check=True):
                    stderr=None if check else subprocess.DEVNULL)
 
 
+def unharmed(session):
+    return list(session.client.told.values()) == [True, True]
+
+
 class Disk:
     def __init__(self, opts, name):
         """With an old spool and without: in a file each, to be copied."""
@@ -116,9 +120,9 @@ class Disk:
             run(*self.repair, image, check=False)
         with self.mounted(image) as where:
             kept = faults.kept_in(where + "/mail")
-            told = self.session(where, "spool", sandbox).client.told
+            usable = unharmed(self.session(where, "spool", sandbox))
         os.remove(image)
-        return kept, len(told) == 2 and all(told.values())
+        return kept, usable
 
 
 def cases(disks):
@@ -128,6 +132,9 @@ def cases(disks):
         for sandbox in ("yes", "no"):
             session, image = disk.cut(sandbox)
             os.remove(image)
+            if not unharmed(session):
+                sys.exit("%s: not right without a cut: %s" % (disk.name,
+                                                              session))
             calls = session.calls()
             begin = [name for _, _, name in calls].index("sendto")
             out += [(disk.name, sandbox, "%s:%s:killall" % (proc, number), name)
@@ -161,7 +168,7 @@ def try_all(opts, disks):
         seen.update(bad)
         if bad:
             print('%s: "%s %s %s" %s: told %s, kept %s' % (
-                *bad, *job, session.client.told, kept), flush=True)
+                " ".join(bad), *job, session.client.told, kept), flush=True)
     print(", ".join("%d %s" % (n, name) for name, n in count.items()))
     print(", ".join("%d %s" % (seen[name], name)
                     for name in ("LOST", "HALF", "TWICE", "UNUSABLE",
@@ -191,6 +198,8 @@ def main():
     names = [disk + "-" + case for disk in DISKS for case in CASES]
     names = [name for name in names
              if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
+    if not names:
+        sys.exit("no such DISK-CASE")
     opts.work = tempfile.mkdtemp(dir="/dev/shm", prefix="power.")
     try:
         disks = {name: Disk(opts, name) for name in names}

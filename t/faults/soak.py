@@ -316,7 +316,11 @@ class Soak:
     # The end.
 
     def end_processes(self):
-        """Only the one with the keys may be left, and then none."""
+        """Only the one with the keys may be left, and then none.
+
+        A session's place is kept by the process outside its sandbox, which ends
+        a little later.
+        """
         for _ in range(200):
             left = children(self.server.pid)
             self.final = self.server.memory(), self.server.descriptors()

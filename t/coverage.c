@@ -75,7 +75,7 @@ __wrap_syscall(long number, ...)
 		long	 number;
 		const struct sock_fprog *program;
 	} c;
-	long a, b, d, e;
+	long a, b, d, e, f;
 	va_list ap;
 
 	va_start(ap, number);
@@ -84,12 +84,13 @@ __wrap_syscall(long number, ...)
 	c.number = va_arg(ap, long);
 	d = va_arg(ap, long);
 	e = va_arg(ap, long);
+	f = va_arg(ap, long);
 	va_end(ap);
 	if (number == SYS_seccomp)
 		return allow_lock(a, b, c.program);
 	if (number == LL_RESTRICT_SELF)
 		allow_file((int)a);
-	return __real_syscall(number, a, b, c.number, d, e);
+	return __real_syscall(number, a, b, c.number, d, e, f);
 }
 
 int

@@ -49,7 +49,7 @@ static const struct {
 static const char *const calls[] = {
 	"write", "fsync", "linkat", "renameat", "renameat2", "unlinkat",
 	"mkdirat", "create", "unnamed", "posix_spawnp", "pidfd_open", "pipe2",
-	"kill", "signalfd", "socketpair", "sendmsg"
+	"kill", "signalfd", "socketpair", "sendmsg", "copy_file_range"
 };
 #define CALLS	(sizeof(calls) / sizeof(calls[0]))
 
@@ -227,6 +227,19 @@ ssize_t
 sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	return call("sendmsg", SYS_sendmsg, fd, (long)message, flags, 0, 0);
+}
+
+ssize_t
+copy_file_range(int in, off64_t *from, int out, off64_t *to, size_t n,
+    unsigned flags)
+{
+	int what = turn("copy_file_range");
+
+	if (what == 0)
+		return syscall(SYS_copy_file_range, in, from, out, to, n,
+		    flags);
+	errno = what;
+	return -1;
 }
 
 int

@@ -770,6 +770,13 @@ size_is() {
 	wait_for size_is 5000
 }
 
+@test "the process with the keys signs what Ed25519 signs: all of it" {
+	certs
+	listen -o tls-cert="$CERTS/ed.pem" -o tls-key="$CERTS/ed.key"
+	printf '%s\n' '< 220' '> EHLO client.test' '< 250' '> STARTTLS' '< 220' \
+	    tls '> QUIT' '< 221' eof | talk -ca "$CERTS/ca.pem" -sni mx.test
+}
+
 @test "who came before a new certificate has the old one, and its key" {
 	listen_with_files
 	arrive

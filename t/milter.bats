@@ -448,6 +448,31 @@ X-Two 2' ]] || fail "$(<"$ASKED")"
 	[[ $(message) == *"$MESSAGE" ]] || fail "$(message)"
 }
 
+@test "an edit that can't be written is 452 or 451, and nothing is kept" {
+	local code rule
+
+	while read -r code rule; do
+		failing "$rule"
+		filtering 'end i:0:X-B:0 | c'
+		mail
+		replies 220 250 250 250 250 354 "$code" 221 || return
+		messages 0
+		logged 'status=deferred'
+	done <<-'END'
+		452 unnamed:ENOSPC:2
+		451 unnamed:EIO:2
+		452 write:ENOSPC:2
+		452 copy_file_range:ENOSPC:1
+	END
+	# Where the kernel can't copy, we do.
+	failing copy_file_range:ENOSYS:0
+	edited 'i:0:X-B:0 | c'
+	kept "$TOP
+X-B: 0
+Received: 
+$FROM*"
+}
+
 @test "quarantine is a line on top, with the reason, or 554" {
 	filtering 'end q:looks\nodd | c'
 	mail

@@ -574,6 +574,7 @@ hops() {
 	        stdin=theirs, stdout=ends[1] if pipe else theirs)
 	    theirs.close()
 	    os.close(ends[1])
+	    os.read(ends[0], 1) if pipe else ours.recv(1)	# it has begun
 	    while select.select([], [ours], [], 0.1)[1]:
 	        ours.send(b"NOOP\r\n" * 100)
 	    return p, ours, ends[0]
@@ -586,7 +587,7 @@ hops() {
 	    one[0].wait(20)
 	END
 	(($(grep -c 'reason="timeout, closing connection"' "$LOG") == 2))
-	(($(grep -c 'reason="service is shutting down"' "$LOG") == 2))
+	(($(grep -c 'reason="service is shutting down"' "$LOG") == 2)) || fail
 	not_logged event=error
 }
 

@@ -198,8 +198,8 @@ static const struct {
 
 #define CALLS_MAX	512	/* above all numbers of calls */
 #define WORDS_MAX	(CALLS_MAX / 32)
-/* What comes first, a narrow call each, and at the end the words. */
-#define PROGRAM_MAX	(4 + 10 * (nitems(narrow) + 1) + 3 * WORDS_MAX + 10)
+/* What comes first, the narrow calls, and at the end the words. */
+#define PROGRAM_MAX	(4 + 10 * nitems(narrow) + 3 * WORDS_MAX + 10)
 
 /* A Berkeley packet filter, which seccomp(2) runs for each call. */
 struct program {

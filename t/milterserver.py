@@ -113,17 +113,15 @@ def reply(conn, step):
     what = rule(step, "" if step == "options" else "c")
     if step == "options" and what[:1] in "0123456789":
         what = terms(what)
-    for text in what.split(" | "):
-        if text == "wait":
-            conn.settimeout(None)
-            while conn.recv(65536):
-                pass
-            return False
-        if text == "close":
-            return False
-        if text != "none":
-            conn.sendall(answer(text))
-    return True
+    parts = what.split(" | ")
+    # At once, so that what comes on top of an answer is there with it.
+    conn.sendall(b"".join(answer(text) for text in parts
+                          if text not in ("wait", "close", "none")))
+    if parts[-1] == "wait":
+        conn.settimeout(None)
+        while conn.recv(65536):
+            pass
+    return parts[-1] not in ("wait", "close")
 
 
 def converse(conn, stream):

@@ -372,9 +372,8 @@ QUICK	= $(shell ls -S t/*.bats)
 SANITIZED = $(filter-out t/examples.bats t/offer.bats t/supervisors.bats, \
 	  $(QUICK))
 LISTENING = $(addprefix t/,$(addsuffix .bats,starttls tls sasl proxy policy))
-FULL	= t/full/deb.bats t/full/tls.bats t/full/systemd.bats \
-	  t/full/supervisors.bats t/full/listen.bats t/full/senders.bats \
-	  t/full/*.bats
+LONG	= $(patsubst %,t/full/%.bats,deb tls systemd supervisors listen senders)
+FULL	= $(LONG) $(filter-out $(LONG),$(wildcard t/full/*.bats))
 STAGES	= check='smtpd:$(QUICK)' \
 	sanitized='build/asan/smtpd:$(SANITIZED)' \
 	listening='smtpd:$(LISTENING)' \

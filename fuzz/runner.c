@@ -3,8 +3,8 @@
  * runner.c - a libFuzzer target for the process outside the sandbox, as a
  * session sees it that has been subverted.
  *
- * An input is requests as they are on the socket.  Whatever is asked, nothing is
- * run or connected to that the settings do not name.
+ * An input is requests as they are on the socket.  Whatever is asked, nothing
+ * is run or connected to that the settings do not name.
  */
 #include <sys/types.h>
 #include <sys/socket.h>

@@ -369,8 +369,8 @@ run:
 # Tests of one file run one after the other, files at the same time, so the
 # longest come first.
 QUICK	= $(shell ls -S t/*.bats)
-SANITIZED = $(filter-out t/examples.bats t/offer.bats t/supervisors.bats, \
-	  $(QUICK))
+SANITIZED = $(filter-out $(patsubst %,t/%.bats,clients examples offer \
+	  supervisors),$(QUICK))
 LISTENING = $(addprefix t/,$(addsuffix .bats,starttls tls sasl proxy policy))
 LONG	= $(patsubst %,t/full/%.bats,deb tls systemd supervisors listen senders)
 FULL	= $(LONG) $(filter-out $(LONG),$(wildcard t/full/*.bats))

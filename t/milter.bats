@@ -755,7 +755,7 @@ EDITS=(h:A:b i:0:A:b m:1:A:b q:x)
 @test "hostile: the negotiation" {
 	hostile options close 'O=' 'O=\0\0\0\6\0\0\0\0' '0 0x800' \
 	    '0 0x80000000' '0 0 7' '0 0 1' '0 0 0' 'raw=\0\1\0\1O' \
-	    'O=\0\0\0\6\0\0\0\0\0\0\0\0 | c' 'raw=c' c r
+	    'O=\0\0\0\6\0\0\0\0\0\0\0\0 | c' 'raw=c' c r -- -o timeout=3
 }
 
 @test "hostile: late at each step, and at the end after edits" {

@@ -35,7 +35,7 @@ patient() {
 graded() {
 	testssl --quiet --color 0 --warnings batch --ip 127.0.0.1 \
 	    --openssl "$BATS_TEST_TMPDIR/openssl" \
-	    --add-ca "$CERTS/ca.pem" -p -s -f -P -S -U \
+	    --add-ca "$CERTS/ca.pem" -p -s -P -S -U \
 	    --jsonfile "$JSON" "$@" >"$BATS_TEST_TMPDIR/testssl" 2>&1 || true
 	"$PYTHON" - "$JSON" <<-'END' || {
 	import json, sys

@@ -125,10 +125,13 @@ static void
 send_answer(const struct answer *a, int fd)
 {
 	int tries = 0;
+	ssize_t n;
 
-	while (pass(STDIN_FILENO, a, sizeof(*a), fd, 0) != sizeof(*a))
-		if (!try_again(&tries))
-			_exit(1);
+	while ((n = pass(STDIN_FILENO, a, sizeof(*a), fd, 0)) == -1 &&
+	    try_again(&tries))
+		;
+	if (n != sizeof(*a))
+		_exit(1);
 }
 
 /* The place of this file, or for 0 a free one; or FILES_MAX. */

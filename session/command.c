@@ -421,12 +421,14 @@ cmd_expn(struct session *s, char *arg)
 	return verify(s, arg, true);
 }
 
+/* Where TLS is in another program, nobody is left to end a transaction. */
 static enum reply
 cmd_starttls(struct session *s, char *arg)
 {
 	(void)arg;
 	if (s->more)
 		return R_GLUED;
+	engine_end_transaction(s);
 	engine_ask(s, ASK_STARTTLS, starttls);
 	return R_NONE;
 }

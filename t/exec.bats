@@ -696,6 +696,39 @@ many() {
 	done
 }
 
+@test "a message that STARTTLS cut off leaves its file's place to others" {
+	program <<<'cat >/dev/null'
+	certs
+	talk -- "$SMTPD" -o hostname=mx.test -o exec="$PROGRAM {recipient}" \
+	    -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key" <<-'END'
+	< 220
+	> EHLO client.test
+	< 250
+	> MAIL FROM:<a@client.test>
+	< 250
+	> RCPT TO:<b@mx.test>
+	< 250
+	> BDAT 0
+	< 250
+	> STARTTLS
+	< 220
+	tls
+	> EHLO client.test
+	< 250
+	> MAIL FROM:<a@client.test>
+	< 250
+	> RCPT TO:<b@mx.test>
+	< 250
+	> RCPT TO:<c@mx.test>
+	< 250
+	> BDAT 0 LAST
+	< 250
+	> QUIT
+	< 221
+	eof
+	END
+}
+
 @test "no space for the second recipient's copy: 452" {
 	failing write:ENOSPC:3
 	program <<<'echo "$RECIPIENT" >>"$WORK/ran"'

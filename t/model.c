@@ -234,10 +234,11 @@ auth(void)
 static int
 starttls(void)
 {
-	int code = ask('S', 220, 454);
+	int code;
 
+	reset();
+	code = ask('S', 220, 454);
 	if (code == 220) {
-		reset();
 		m.greeted = m.esmtp = m.authenticated = false;
 		m.tls = true;
 	}

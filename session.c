@@ -123,14 +123,6 @@ engine_end_transaction(struct session *s)
 	s->tx = (struct session_transaction){ 0 };
 }
 
-static void
-end_exchange(struct session *s)
-{
-	if (*s->mechanism != '\0')
-		engine_tell(s, auth_end);
-	*s->mechanism = '\0';
-}
-
 /* An optimizer may drop a memset(3) of what is not read again. */
 static void
 wipe(char *p, size_t n)
@@ -146,7 +138,7 @@ engine_close(struct session *s)
 {
 	s->closing = SESSION_LAST_WORDS;
 	s->pending = ASK_NOTHING;
-	end_exchange(s);
+	sasl_end(s);
 	engine_end_transaction(s);
 	s->state = SESSION_STATE_CLOSED;
 	if (s->line_len > 0)
@@ -443,10 +435,7 @@ bad_line(struct session *s, enum reply why, char last)
 	report_line(s, why, last);
 	s->eating = s->line_secret = true;
 	wipe(s->buffers->line, s->line_len + 1);
-	if (s->state == SESSION_STATE_SASL) {
-		end_exchange(s);
-		s->state = SESSION_STATE_COMMAND;
-	}
+	sasl_end(s);
 	s->line_len = 0;
 	s->charge = SESSION_CHARGE_FULL;
 	reply(s, why);
@@ -614,7 +603,7 @@ void
 engine_forget(struct session *s)
 {
 	engine_end_transaction(s);
-	end_exchange(s);
+	sasl_end(s);
 	s->state = SESSION_STATE_COMMAND;
 	s->greeted = s->esmtp = s->authenticated = false;
 	s->eating = false;

@@ -144,6 +144,7 @@ void	data_answered(struct session *, const struct session_verdict *);
 enum reply sasl_refuses(struct session *);
 enum reply sasl_start(struct session *, char *);
 void	sasl_line(struct session *, char *, size_t);
+void	sasl_end(struct session *);	/* without a verdict, if there is one */
 void	sasl_answered(struct session *, const struct session_verdict *);
 void	sasl_challenge(struct session *, const unsigned char *, size_t);
 

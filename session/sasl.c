@@ -20,23 +20,27 @@ sasl_challenge(struct session *s, const unsigned char *p, size_t n)
 	s->state = SESSION_STATE_SASL;
 }
 
-/* The exchange is over and forgotten. */
-static enum reply
-finish(struct session *s, enum reply why, bool told)
+static void
+forget(struct session *s)
 {
-	if (!told) {
-		engine_tell(s, auth_end);
-		s->auth_failures += s->auth_disclosed;
-	}
 	*s->mechanism = '\0';
 	s->state = SESSION_STATE_COMMAND;
-	return why;
+}
+
+void
+sasl_end(struct session *s)
+{
+	if (*s->mechanism == '\0')
+		return;
+	engine_tell(s, auth_end);
+	s->auth_failures += s->auth_disclosed;
+	forget(s);
 }
 
 void
 sasl_answered(struct session *s, const struct session_verdict *v)
 {
-	finish(s, R_NONE, true);
+	forget(s);
 	s->authenticated = v->kind == SESSION_ACCEPT;
 	s->auth_failures += v->kind == SESSION_REFUSE && !s->auth_uncounted &&
 	    (v->code == 0 || v->code == 535 || s->auth_disclosed);
@@ -143,6 +147,13 @@ sasl_start(struct session *s, char *arg)
 	return R_NONE;
 }
 
+static void
+give_up(struct session *s, enum reply why)
+{
+	sasl_end(s);
+	reply(s, refused_auth(s, why));
+}
+
 void
 sasl_line(struct session *s, char *line, size_t n)
 {
@@ -154,9 +165,9 @@ sasl_line(struct session *s, char *line, size_t n)
 	while (!s->config->strict && n > 0 && address_is_blank(line[n - 1]))
 		line[--n] = '\0';
 	if (strcmp(line, "*") == 0)
-		reply(s, refused_auth(s, finish(s, R_CANCELLED, false)));
+		give_up(s, R_CANCELLED);
 	else if ((len = base64_decode(line, n)) < 0)
-		reply(s, refused_auth(s, finish(s, R_BASE64, false)));
+		give_up(s, R_BASE64);
 	else
 		ask(s, line, (size_t)len, false, true);
 }

@@ -234,6 +234,13 @@ scram_salt() {
 	AUTH PLAIN $(plain bob secret)
 	END
 	replies 220 250 334 501 421
+	with_file -o max-auth-failures=1 <<-END
+	EHLO c
+	AUTH SCRAM-SHA-256 $(b64 'n,,n=bob,r=x')
+	$(printf '\1')
+	AUTH PLAIN $(plain bob secret)
+	END
+	replies 220 250 334 501 421
 	with_file <<-END
 	EHLO c
 	AUTH SCRAM-SHA-256 $(b64 'n,,n=carl,r=x')

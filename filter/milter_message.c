@@ -85,7 +85,7 @@ load_message(struct connection *c)
 		return verdict_refuse(554, "5.6.0",
 		    "Bare CR, LF or NUL in the header");
 	if (n == -1)
-		return no_memory();
+		return errno == ENOMEM ? no_memory() : deliver_failed(errno);
 	if (n == 0 || h->end > MILTER_HEADER_MAX ||
 	    h->count > MILTER_FIELDS_MAX)
 		return too_large("Header too large for the mail filters");

@@ -461,6 +461,7 @@ X-Two 2' ]] || fail "$(<"$ASKED")"
 	done <<-'END'
 		452 unnamed:ENOSPC:2
 		451 unnamed:EIO:2
+		452 write:ENOSPC:1
 		452 write:ENOSPC:2
 		452 copy_file_range:ENOSPC:1
 	END

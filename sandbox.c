@@ -398,36 +398,49 @@ static int
 calls_enter(const struct connection *c)
 {
 	(void)c;
+	errno = ENOSYS;
 	return -1;
 }
 #endif
 
-/* Landlock's version, 0 if there is none that will do. */
+/* Landlock's version, or 0 with errno if there is none that will do. */
 static int
 paths_version(void)
 {
 	long version;
 
 	version = syscall(LL_CREATE_RULESET, NULL, 0, LL_VERSION);
-	return version < LL_MIN_ABI ? 0 : (int)version;
+	if (version >= LL_MIN_ABI)
+		return (int)version;
+	if (version != -1)
+		errno = EOPNOTSUPP;
+	return 0;
+}
+
+/* It passes, and need not be the same in the next session. */
+static bool
+is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
 /*
- * What is not there needs no rule, and won't be found later, either.  1: it was
- * not there.
+ * What is not there needs no rule, and won't be found later, either; nor is
+ * there a rule for a pipe, or for a file that should be a directory.
  */
 static int
 paths_open(int set, const char *path, int flags, uint64_t access)
 {
 	struct ll_path rule = { access, -1 };
-	long r;
+	int error;
 
 	if ((rule.fd = open(path, O_PATH | O_CLOEXEC | flags)) == -1)
-		return errno == EMFILE || errno == ENFILE ||
-		    errno == ENOMEM ? -1 : 1;
-	r = syscall(LL_ADD_RULE, set, LL_PATH_BENEATH, &rule, 0);
+		return is_shortage(errno) ? -1 : 0;
+	error = syscall(LL_ADD_RULE, set, LL_PATH_BENEATH, &rule, 0) == 0 ? 0 :
+	    errno;
 	close(rule.fd);
-	return r == 0 ? 0 : -1;
+	errno = error;
+	return error == 0 || error == EINVAL || error == EBADFD ? 0 : -1;
 }
 
 static int
@@ -515,8 +528,8 @@ paths_spool(int set, const struct settings *s)
 		if ((access & LL_WRITE_FILE) != 0 &&
 		    s->servers[MILTER][0].text != NULL)
 			access |= LL_READ_FILE;
-		if (!spool_part(path, sizeof(path), s->spool,
-		    spool_parts[i].name) ||
+		if (spool_part(path, sizeof(path), s->spool,
+		    spool_parts[i].name) &&
 		    paths_allow(set, path, access) == -1)
 			return -1;
 	}
@@ -528,7 +541,7 @@ static int
 paths_enter(const struct connection *c, bool all)
 {
 	const struct settings *s = &c->settings;
-	int level = 0, set, version, r = -1;
+	int level = 0, set, version, error;
 
 	if ((version = paths_version()) == 0)
 		return -1;
@@ -541,12 +554,19 @@ paths_enter(const struct connection *c, bool all)
 	/* Inside the sandbox it can't be made. */
 	if (all && s->spool != NULL)
 		spool_make(s->spool);
-	if (paths_spool(set, s) == 0 && (!all || (paths_files(set, c) == 0 &&
-	    paths_program(set, s) == 0)) &&
-	    syscall(LL_RESTRICT_SELF, set, 0) == 0)
-		r = 0;
+	error = paths_spool(set, s) == 0 && (!all || (paths_files(set, c) ==
+	    0 && paths_program(set, s) == 0)) &&
+	    syscall(LL_RESTRICT_SELF, set, 0) == 0 ? 0 : errno;
 	close(set);
-	return r;
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+/* smtpd has given the files up already, if that can be done. */
+static int
+paths_there(void)
+{
+	return paths_version() != 0 ? 0 : -1;
 }
 
 /*
@@ -575,33 +595,47 @@ wanted(const struct settings *s)
 #endif
 }
 
-void
+/*
+ * What this kernel has not, or whoever started us forbids, is so in each
+ * session; any other failure is one of this session, which must not go on.
+ */
+static int
+judge(int r, const char *what, bool *inside)
+{
+	*inside = r == 0;
+	if (r == 0 || errno == ENOSYS || errno == EOPNOTSUPP ||
+	    errno == EINVAL || errno == EPERM)
+		return 0;
+	log_error(errno, "sandbox", what);
+	return -1;
+}
+
+int
 sandbox_enter(struct connection *c, bool again)
 {
-	const struct settings *s = &c->settings;
-	bool paths, filter;
+	bool paths = false, filter = false;
 
-	if (!wanted(s))
-		return;
+	if (!wanted(&c->settings))
+		return 0;
 	limits_enter();
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
-		paths = filter = false;
-	else {
-		paths = again ? paths_version() != 0 :
-		    paths_enter(c, true) == 0;
-		filter = calls_enter(c) == 0;
-	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	    (judge(again ? paths_there() : paths_enter(c, true), "landlock",
+	    &paths) == -1 ||
+	    judge(calls_enter(c), "seccomp", &filter) == -1))
+		return -1;
 	if (!paths || !filter)
 		log_event("sandbox", "without", paths ? "seccomp" : filter ?
 		    "landlock" : "landlock seccomp", NULL);
+	return 0;
 }
 
-void
+int
 sandbox_narrow(struct connection *c)
 {
-	if (wanted(&c->settings) && paths_version() != 0 &&
-	    paths_enter(c, false) == -1)
-		log_error(errno, "sandbox", "landlock");
+	bool inside;
+
+	return wanted(&c->settings) ?
+	    judge(paths_enter(c, false), "landlock", &inside) : 0;
 }
 
 int

@@ -195,6 +195,14 @@ cut(struct connection *c, ssize_t n)
 	session_hangup(&c->session);
 }
 
+/* What was to keep the session apart from the rest is not there. */
+static void
+end_at_once(struct connection *c, const char *why)
+{
+	c->reason = why;
+	session_shutdown(&c->session, "4.3.0", "out of resources");
+}
+
 static void
 start_session_tls(struct connection *c)
 {
@@ -203,7 +211,10 @@ start_session_tls(struct connection *c)
 		session_hangup(&c->session);
 		return;
 	}
-	sandbox_narrow(c);
+	if (sandbox_narrow(c) == -1) {
+		end_at_once(c, "no sandbox");
+		return;
+	}
 	/* RFC 3207 section 4.2: nor is anybody logged in any more. */
 	*c->user = *c->method = '\0';
 	log_event("tls", "status", "started", "protocol", c->tls.protocol,
@@ -309,15 +320,7 @@ go_inside(struct connection *c, bool again)
 		log_error(errno, "runner", NULL);
 		return false;
 	}
-	sandbox_enter(c, again);
-	return true;
-}
-
-static void
-end_at_once(struct connection *c)
-{
-	c->reason = "no runner";
-	session_shutdown(&c->session, "4.3.0", "out of resources");
+	return sandbox_enter(c, again) == 0;
 }
 
 /*
@@ -333,7 +336,7 @@ welcome(struct connection *c)
 		open_session(c);
 		flush_replies(&c->session);
 		if (!go_inside(c, false))
-			end_at_once(c);
+			end_at_once(c, "no runner or sandbox");
 		return 0;
 	}
 	if (!go_inside(c, false)) {
@@ -404,7 +407,7 @@ begin_session(struct connection *c)
 	session_resume(&c->session, &buffers, &config, &hooks, c, helo,
 	    &counters);
 	if (!inside)
-		end_at_once(c);
+		end_at_once(c, "no runner or sandbox");
 	return 0;
 }
 

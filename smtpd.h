@@ -434,12 +434,13 @@ extern const struct auth_module *const auth_module;
 /* sandbox.c: what the process gives up. */
 
 /*
- * Before the client's first octet; what can't be had is logged.  again: this is
- * smtpd-tls, and smtpd has given up its files already.
+ * Before the client's first octet; what this kernel has not is logged.  again:
+ * this is smtpd-tls, and smtpd has given up its files already.  0, or -1, and
+ * logged: the session must end.
  */
-void	sandbox_enter(struct connection *, bool again);
+int	sandbox_enter(struct connection *, bool again);
 /* After the handshake: no files are needed any more but the spool's. */
-void	sandbox_narrow(struct connection *);
+int	sandbox_narrow(struct connection *);
 /* -t: says on standard error what this kernel lacks; 0: it works without. */
 int	sandbox_check(const struct settings *);
 

@@ -338,7 +338,7 @@ injected() {
 	done
 	shift
 	strace -qq -X raw -o "$BATS_TEST_TMPDIR/trace" \
-	    -e trace=landlock_create_ruleset,prctl "${rules[@]}" "$SMTPD" "$@"
+	    -e trace=/landlock_,seccomp,prctl "${rules[@]}" "$SMTPD" "$@"
 }
 
 @test "an older Landlock is asked for what it knows, the first for nothing" {
@@ -362,6 +362,54 @@ injected() {
 		5 0xffff
 		6 0xffff
 	END
+}
+
+@test "a sandbox that fails for want of something else: 421, and no session" {
+	local rule
+
+	for rule in landlock_create_ruleset:error=ENOMEM:when=2 \
+	    landlock_add_rule:error=ENOMEM:when=3 \
+	    landlock_restrict_self:error=E2BIG seccomp:error=ENOMEM; do
+		: >"$LOG"
+		output=$(injected "$rule" -- -o hostname=mx.test \
+		    -o spool="$SPOOL" <<<$'NOOP\r' 2>"$LOG" | tr -d '\r')
+		replies 220 421
+		logged 'event=error what=sandbox'
+		logged 'reason="no runner or sandbox"'
+	done
+}
+
+@test "nor does a session go on in TLS if it can't give up more there" {
+	certs
+	talk -- strace -qq -o /dev/null -e trace=landlock_create_ruleset \
+	    -e inject=landlock_create_ruleset:error=ENFILE:when=5 \
+	    "$SMTPD" -o hostname=mx.test -o "spool=$SPOOL" \
+	    -o "tls-cert=$CERTS/ec.pem" -o "tls-key=$CERTS/ec.key" <<-'EOF'
+		< 220
+		> EHLO client.test
+		< 250
+		> STARTTLS
+		< 220
+		tls
+		< 421
+		eof
+	EOF
+	logged 'event=error what=sandbox on=landlock'
+	logged 'reason="no sandbox"'
+}
+
+@test "what can have no rule is no failure of the sandbox: a pipe, a file" {
+	rmdir "$SPOOL/tmp"
+	: >"$SPOOL/tmp"
+	certs
+	smtp -o "spool=$SPOOL" -o "tls-cert=$CERTS/ec.pem" \
+	    -o "tls-key=$CERTS/ec.key" -o "recipients=/dev/fd/7" \
+	    7< <(echo b@mx.test) <<-'EOF'
+		HELO client.test
+		QUIT
+	EOF
+	replies 220 250 221
+	not_logged sandbox
 }
 
 @test "-t says what the kernel has not" {

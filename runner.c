@@ -220,20 +220,27 @@ run_program(struct connection *c, const struct request *r, char *strings)
 	free(argv);
 }
 
-/* Its strings: the client's address and port, the user, the password. */
+/*
+ * Its strings: the client's address and port, the user, the password.  A
+ * session whose guesses were wrong so often asks no more by itself.
+ */
 static void
 check_password(struct connection *c, const struct request *r, char *strings)
 {
+	static unsigned failures;
+	const unsigned most = c->settings.max_auth_failures;
 	struct answer a = { .error = EPERM };
 	char *p = strings, **list;
 
 	list = split_strings(&p, strings + r->len, 4);
 	if (list != NULL && c->settings.auth_program != NULL &&
+	    (most == 0 || failures < most) &&
 	    (strcmp(list[0], "local") == 0 || peer_is_address(list[0]))) {
 		strlcpy(c->addr, list[0], sizeof(c->addr));
 		strlcpy(c->port, list[1], sizeof(c->port));
 		a.password = checkpw_run(c, list[2], list[3], STDIN_FILENO);
 		a.error = 0;
+		failures += a.password == AUTH_WRONG;
 	}
 	explicit_bzero(strings, r->len);
 	send_answer(&a, -1);

@@ -31,7 +31,8 @@ struct channel_users {
 void	passwords_open(const struct settings *);
 /* Does it take a process of its own? */
 bool	passwords_are_slow(const struct channel_users *);
-void	passwords_answer(int fd, const struct channel_users *);
+/* True: it was a wrong guess. */
+bool	passwords_answer(int fd, const struct channel_users *);
 
 /* channel.c */
 

@@ -268,6 +268,7 @@ keys_signature(const struct tls_sign *q, unsigned char *out, size_t size)
 
 struct channel {
 	unsigned char	 signatures, questions;
+	unsigned	 failures;	/* wrong guesses */
 	pid_t		 asker;		/* answers it; or 0 */
 };
 
@@ -319,7 +320,7 @@ leave_alone(int fd)
 static void
 close_channel(int fd)
 {
-	server.list[fd] = (struct channel){ 0, 0, 0 };
+	server.list[fd] = (struct channel){ 0, 0, 0, 0 };
 	server.open--;
 	leave_alone(fd);
 	close(fd);
@@ -332,10 +333,8 @@ start_asker(int fd, const struct channel_users *u)
 	struct channel *c = &server.list[fd];
 
 	leave_alone(fd);
-	if ((c->asker = fork()) == 0) {
-		passwords_answer(fd, u);
-		_exit(0);
-	}
+	if ((c->asker = fork()) == 0)
+		_exit(passwords_answer(fd, u));
 	if (c->asker == -1) {
 		log_error(errno, "fork", NULL);
 		close_channel(fd);
@@ -346,15 +345,16 @@ static void
 reap_askers(void)
 {
 	struct signalfd_siginfo s;
+	int fd, status;
 	pid_t pid;
-	int fd;
 
 	while (read(server.children, &s, sizeof(s)) == sizeof(s))
 		;
-	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		for (fd = 0; fd < server.size; fd++)
 			if (server.list[fd].asker == pid) {
 				server.list[fd].asker = 0;
+				server.list[fd].failures += status != 0;
 				if (listen_to(fd) == -1)
 					close_channel(fd);
 			}
@@ -372,6 +372,15 @@ sign(int fd, const struct sign *s, size_t len)
 		n = tls_module->sign(&s->sign, out, sizeof(out));
 	channel_send(fd, n < 1 ? (const void *)"" : out,
 	    n < 1 ? 1 : (size_t)n, -1);
+}
+
+/* A session asks no more after these, unless it is another's by now. */
+static bool
+may_guess(const struct channel *c)
+{
+	unsigned most = server.set->max_auth_failures;
+
+	return most == 0 || c->failures < most;
 }
 
 /* One question of a session, or its end; one too many is its end as well. */
@@ -394,12 +403,12 @@ serve_question(int fd)
 	    c->signatures < SIGNATURES)
 		sign(fd, &q.sign, (size_t)n);
 	else if (n != sizeof(q.users) || q.kind != CHANNEL_USERS ||
-	    c->questions++ == QUESTIONS)
+	    c->questions++ == QUESTIONS || !may_guess(c))
 		close_channel(fd);
 	else if (passwords_are_slow(&q.users))
 		start_asker(fd, &q.users);
 	else
-		passwords_answer(fd, &q.users);
+		c->failures += passwords_answer(fd, &q.users);
 	explicit_bzero(&q, n > 0 ? (size_t)n : 0);
 }
 

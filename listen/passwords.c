@@ -85,13 +85,16 @@ take_turn(void)
 	return -1;
 }
 
-void
+bool
 passwords_answer(int fd, const struct channel_users *u)
 {
 	struct auth_answer a = { .result = AUTH_BROKEN };
+	bool wrong;
 
 	if (!passwords_are_slow(u) || take_turn() == 0)
 		auth_module->answer(&u->question, &a);
+	wrong = u->question.what != AUTH_ASK_SCRAM && a.result == AUTH_WRONG;
 	channel_send(fd, &a, sizeof(a), -1);
 	explicit_bzero(&a, sizeof(a));
+	return wrong;
 }

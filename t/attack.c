@@ -7,8 +7,8 @@
  * from where the parser is, and says what came of it: "name: done", or why it
  * failed.  PORT listens on 127.0.0.1; the user may read FILE and write to DIR,
  * and neither is the server's business; MESSAGE is in the spool, stored by
- * another session.  "ATTACK listener" is what can be said to the listener and
- * to the process with the keys.
+ * another session.  "ATTACK listener" and "ATTACK users" are what can be said
+ * to the listener and to the process with the keys.
  */
 #define _GNU_SOURCE
 
@@ -511,6 +511,20 @@ other_password(void)
 	    -1 : 0;
 }
 
+/* One guess more than max-auth-failures. */
+static int
+other_guess(void)
+{
+	static struct connection c = { .addr = "local" };
+	int i, wrong = 0;
+
+	for (i = 0; i < 4; i++)
+		wrong += runner_check_password(&c, "user", "password") ==
+		    AUTH_WRONG;
+	errno = EPERM;
+	return wrong < 4 ? -1 : 0;
+}
+
 static const struct {
 	const char	*name;
 	int		(*try)(void);
@@ -534,7 +548,7 @@ static const struct {
 	TRY(raise_limit), TRY(type_at_terminal), TRY(code_from_data),
 	TRY(other_program), TRY(other_variable), TRY(other_twice),
 	TRY(other_file), TRY(other_files), TRY(other_server),
-	TRY(other_password),
+	TRY(other_password), TRY(other_guess),
 	TRY(truncate_message), TRY(remove_message),
 	TRY(rename_outside), TRY(remove_outside), TRY(run_shell),
 };
@@ -635,6 +649,31 @@ time_of_parent(void)
 	return user + system;
 }
 
+/* Wrong ones, which the process with the keys has looked at. */
+static void
+attack_users(void)
+{
+	struct channel_users u = { .kind = CHANNEL_USERS,
+	    .question = { .user = "alice", .password = "wrong" } };
+	struct auth_answer a;
+	char text[32], octet;
+	int channel, i, none, n = 0;
+
+	if (write(LISTEN_FD_PLACE, "", 1) != 1 ||
+	    answer_of(LISTEN_FD_PLACE, &octet, 1, &channel) != 1)
+		_exit(0);
+	for (i = 0; i < 20; i++) {
+		u.question.what = i % 2 == 0 ? AUTH_ASK_PASSWORD :
+		    AUTH_ASK_PROOF;
+		n += write(channel, &u, sizeof(u)) == sizeof(u) &&
+		    answer_of(channel, &a, sizeof(a), &none) == sizeof(a) &&
+		    a.result == AUTH_WRONG;
+	}
+	snprintf(text, sizeof(text), "%d", n);
+	tell("guesses", text);
+	_exit(0);
+}
+
 static void
 attack_listener(void)
 {
@@ -681,6 +720,8 @@ __wrap_session_rewrite(struct session *s, char *p, size_t n)
 		attack();
 	if (strncmp(line, "ATTACK listener", 15) == 0)
 		attack_listener();
+	if (strncmp(line, "ATTACK users", 12) == 0)
+		attack_users();
 	attack_i386();
 	return n;
 }

@@ -2,11 +2,12 @@
 # What the process gives up before it reads, tried from within: build/attack
 # holds the programs with t/attack.c in front of the parser.
 load ../lib
+load ../auth
 
 ATTEMPTS=51
 
 setup() {
-	test_setup
+	auth_setup
 	ATTACK=$ROOT/build/attack/smtpd
 	[[ $SMTPD != */coverage/smtpd ]] || ATTACK=${SMTPD%/*}/attack/smtpd
 	echo secret >"$BATS_TEST_TMPDIR/file"
@@ -79,10 +80,10 @@ nothing_done() {
 }
 
 @test "with a delivery program: only that, by another process" {
-	ATTEMPTS=58
+	ATTEMPTS=59
 	attack -o exec=/bin/true
 	nothing_done
-	(($(grep -c '^other_.*: Operation not permitted' <<<"$output") == 6))
+	(($(grep -c '^other_.*: Operation not permitted' <<<"$output") == 7))
 }
 
 # program: the script on standard input, for exec; prints its path.
@@ -233,7 +234,7 @@ end_runner() {
 }
 
 @test "policy servers bring no socket, of their family neither" {
-	ATTEMPTS=58
+	ATTEMPTS=59
 	attack -o "spool=$SPOOL" -o "policy=inet:127.0.0.1:$PORT" \
 	    -o policy=unix:/run/x -o policy-end=exec:/bin/true
 	nothing_done
@@ -249,7 +250,7 @@ end_runner() {
 }
 
 @test "with an auth-program there is a sandbox as well" {
-	ATTEMPTS=58
+	ATTEMPTS=59
 	attack -o "spool=$SPOOL" -o auth-program=/bin/true
 	(($(done_by) == 1)) || fail "the sandbox has holes"
 	[[ $output == *'other_password: done'* ]]
@@ -292,6 +293,18 @@ files_of() {
 	logged 'busy: no'
 	# shellcheck disable=SC2086 # words
 	wait_for files_of $before
+}
+
+@test "nor has it more guesses of a password than the session" {
+	ATTEMPTS=59
+	attack -o "spool=$SPOOL" -o auth-program=/bin/false
+	(($(done_by) == 1)) || fail "the sandbox has holes"
+	[[ $output == *'other_password: done'* ]]
+	users >"$USERS"
+	SMTPD=$ATTACK serve_itself -o "spool=$SPOOL" -o sandbox=no \
+	    -o "auth-file=$USERS" -o auth-cleartext=yes
+	printf '%s\n' '< 220' '> ATTACK users' eof | talk || :
+	logged 'guesses: 3'
 }
 
 @test "system calls by another machine's numbers end the process" {

@@ -12,6 +12,7 @@
 #define _GNU_SOURCE	/* POLLRDHUP */
 
 #include <sys/types.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -25,6 +26,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <linux/sockios.h>
 
 #include "pass.h"
 #include "process.h"
@@ -74,7 +77,8 @@ try_again(int *tries)
 
 	if (errno == EINTR)
 		return true;
-	if ((errno != ENOBUFS && errno != ENOMEM) || ++*tries == SEND_TRIES)
+	if ((errno != ENOBUFS && errno != ENOMEM && errno != ETOOMANYREFS) ||
+	    ++*tries == SEND_TRIES)
 		return false;
 	nanosleep(&moment, NULL);
 	return true;
@@ -320,7 +324,7 @@ open_stream(struct connection *c, const struct request *r, char *strings)
 	const struct server *s = find_server(&c->settings, strings);
 	int fd = -1;
 
-	if (s != NULL) {
+	if (s != NULL && r->time >= 0 && r->time <= INT32_MAX) {
 		fd = s->kind == SERVER_EXEC ? start_filter(s) :
 		    server_connect(s, STDIN_FILENO, conn_now() + r->time);
 		a.error = fd == -1 ? errno : 0;
@@ -372,6 +376,18 @@ serve_request(struct connection *c, const struct request *r)
 }
 
 /*
+ * An answer that was not read before the next request: its descriptor counts as
+ * well (see made), so a session may not leave any number of them.
+ */
+static bool
+is_unread(void)
+{
+	int octets;
+
+	return ioctl(STDIN_FILENO, SIOCOUTQ, &octets) == 0 && octets > 0;
+}
+
+/*
  * The client's descriptors are not kept open here.  Nor may others read our
  * memory, as a program of the same user otherwise could.
  */
@@ -386,7 +402,8 @@ serve_session(int socket, struct connection *c)
 		_exit(1);
 	close(socket);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	while (read_whole(&r, sizeof(r)) && serve_request(c, &r))
+	while (read_whole(&r, sizeof(r)) && !is_unread() &&
+	    serve_request(c, &r))
 		;
 	for (i = 0; i < PROGRAMS_MAX; i++)
 		end_program(i);
@@ -540,6 +557,17 @@ number_of(int file)
 	return fstat(file, &st) == -1 ? 0 : st.st_ino;
 }
 
+/* The descriptor of an answer, or -1 with errno: we may have no room for it. */
+static int
+received(const struct answer *a, int fd)
+{
+	if (fd == -1 && a->error == 0)
+		log_error(EMFILE, "runner", NULL);
+	if (fd == -1)
+		errno = a->error != 0 ? a->error : EMFILE;
+	return fd;
+}
+
 int
 runner_create(void)
 {
@@ -551,9 +579,7 @@ runner_create(void)
 		errno = EPIPE;
 		return -1;
 	}
-	if (fd == -1)
-		errno = a.error;
-	return fd;
+	return received(&a, fd);
 }
 
 void
@@ -562,8 +588,10 @@ runner_drop(int file)
 	struct request r = { .kind = DROP_FILE, .file = number_of(file) };
 
 	close(file);
-	if (runner.fd != -1 && !send_request(&r, NULL))
-		abandon();
+	if (runner.fd == -1 || send_request(&r, NULL))
+		return;
+	log_error(errno, "runner", NULL);
+	abandon();
 }
 
 /* Put strings one after the other; if to is NULL, only measure them. */
@@ -646,9 +674,6 @@ runner_connect(const struct server *s, int64_t ms)
 	struct answer a;
 	int fd;
 
-	if (request(&r, s->text, 0, &a, &fd) == -1)
-		return -1;
-	if (fd == -1)
-		errno = a.error;
-	return fd;
+	return request(&r, s->text, 0, &a, &fd) == -1 ? -1 :
+	    received(&a, fd);
 }

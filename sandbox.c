@@ -125,8 +125,7 @@ static const struct {
 static const unsigned short calls[] = {
 	__NR_read, __NR_readv, __NR_write, __NR_writev, __NR_close, __NR_lseek,
 	__NR_pread64, __NR_pwrite64, __NR_ppoll, __NR_pselect6,
-	__NR_recvfrom, __NR_shutdown,
-	__NR_getsockname, __NR_getpeername,
+	__NR_recvfrom, __NR_getsockname, __NR_getpeername,
 	__NR_openat, __NR_newfstatat, __NR_fstat, __NR_faccessat,
 	__NR_getcwd, __NR_readlinkat,
 	__NR_linkat, __NR_unlinkat, __NR_mkdirat, __NR_renameat2,
@@ -171,7 +170,8 @@ static const unsigned short narrow_calls[] = {
 /*
  * Calls that can do more than a session needs, and the argument that is
  * checked: fcntl(2) can have other processes signalled, prlimit64(2) take away
- * their descriptors, sendto(2) with an address connect.
+ * their descriptors, sendto(2) with an address connect, shutdown(2) in both
+ * directions end the place while it is still used.
  */
 static const struct {
 	unsigned short	 call, argument;
@@ -183,6 +183,7 @@ static const struct {
 	    F_DUPFD_CLOEXEC }, 4 },
 	{ __NR_sendto, 4, true, { 0 }, 1 },
 	{ __NR_prlimit64, 0, false, { 0 }, 1 },
+	{ __NR_shutdown, 1, false, { SHUT_WR }, 1 },
 	{ __NR_prctl, 0, false, { PR_SET_NO_NEW_PRIVS, PR_SET_MDWE,
 	    PR_SET_DUMPABLE }, 3 },
 };

@@ -38,6 +38,7 @@
 
 #include "listen/channel.h"
 #include "listen/listen.h"
+#include "pass.h"
 #include "runner.h"
 
 size_t	__real_session_rewrite(struct session *, char *, size_t);
@@ -423,6 +424,13 @@ code_from_data(void)
 	return mprotect(p, 4096, PROT_READ | PROT_EXEC);
 }
 
+/* For the listener that would be the end of the place. */
+static int
+close_place(void)
+{
+	return reached(shutdown(-1, SHUT_RDWR));
+}
+
 /* Ask the runner for what the settings don't say. */
 static int
 forge(char *program, char *variable, char *another)
@@ -511,6 +519,35 @@ other_password(void)
 	    -1 : 0;
 }
 
+/*
+ * Ask for two files and read no answer: the descriptors would be under way, of
+ * which the kernel lets all processes of a user have so many.
+ */
+static int
+other_unread(void)
+{
+	const struct {		/* as in runner.c; 0 is MAKE_FILE */
+		int	 kind;
+		ino_t	 file;
+		size_t	 argc, envc;
+		int64_t	 time;
+		size_t	 len;
+	} both[2] = { { .kind = 0 } };
+	char answer[1024];
+	int i, fd, n = 0;
+
+	send(runner_socket(), both, sizeof(both), MSG_NOSIGNAL);
+	poll(NULL, 0, 200);
+	for (i = 0; i < 2; i++) {
+		fd = -1;
+		passed(runner_socket(), answer, sizeof(answer), &fd,
+		    MSG_DONTWAIT);
+		n += fd != -1;
+	}
+	errno = EPIPE;
+	return n < 2 ? -1 : 0;
+}
+
 /* One guess more than max-auth-failures. */
 static int
 other_guess(void)
@@ -549,6 +586,7 @@ static const struct {
 	TRY(other_program), TRY(other_variable), TRY(other_twice),
 	TRY(other_file), TRY(other_files), TRY(other_server),
 	TRY(other_password), TRY(other_guess),
+	TRY(other_unread), TRY(close_place),
 	TRY(truncate_message), TRY(remove_message),
 	TRY(rename_outside), TRY(remove_outside), TRY(run_shell),
 };

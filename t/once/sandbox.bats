@@ -4,7 +4,7 @@
 load ../lib
 load ../auth
 
-ATTEMPTS=51
+ATTEMPTS=52
 
 setup() {
 	auth_setup
@@ -80,7 +80,7 @@ nothing_done() {
 }
 
 @test "with a delivery program: only that, by another process" {
-	ATTEMPTS=59
+	ATTEMPTS=61
 	attack -o exec=/bin/true
 	nothing_done
 	(($(grep -c '^other_.*: Operation not permitted' <<<"$output") == 7))
@@ -194,6 +194,58 @@ end_runner() {
 	((SECONDS < 30))
 }
 
+@test "no room for a descriptor of the runner's: 451, and logged" {
+	local path
+
+	path=$(program <<-'EOF'
+		#!/bin/sh
+		read -r _ _ _ session _ </proc/$PPID/stat
+		prlimit --pid "$session" --nofile=5:5
+	EOF
+	)
+	smtp -o "exec=$path" <<-'EOF'
+		HELO client.test
+		MAIL FROM:<a@client.test>
+		RCPT TO:<b@mx.test>
+		DATA
+		.
+		MAIL FROM:<a@client.test>
+		RCPT TO:<b@mx.test>
+		DATA
+		QUIT
+	EOF
+	replies 220 250 250 250 354 250 250 250 451 221
+	logged 'event=error what=runner error="Too many open files"'
+}
+
+# transaction CODE: up to DATA, which is answered so; for talk.
+transaction() {
+	printf '%s\n' '> MAIL FROM:<a@client.test>' '< 250' \
+	    '> RCPT TO:<b@mx.test>' '< 250' '> DATA' "< $1"
+}
+
+@test "a runner that ends while a message is refused is logged, too" {
+	local path
+
+	path=$(program <<-EOF
+		#!/bin/sh
+		echo \$PPID >"$BATS_TEST_TMPDIR/runner"
+	EOF
+	)
+	{
+		printf '%s\n' '< 220' '> HELO client.test' '< 250'
+		transaction 354
+		printf '%s\n' '> .' '< 250'
+		transaction 354
+		wait_for eval '(($(grep -c "line=.354" "$LOG") == 2))'
+		end_runner
+		printf '%s\n' '* 2000 x' '> ' '> .' '< 552'
+		transaction 451
+	} | talk -- "$SMTPD" -o hostname=mx.test -o "exec=$path" \
+	    -o max-size=1000 -o log-level=debug
+	logged 'event=error what=runner'
+}
+
 @test "SIGTERM: a program has ten seconds to finish, then 451 and 421" {
 	local path
 
@@ -234,7 +286,7 @@ end_runner() {
 }
 
 @test "policy servers bring no socket, of their family neither" {
-	ATTEMPTS=59
+	ATTEMPTS=61
 	attack -o "spool=$SPOOL" -o "policy=inet:127.0.0.1:$PORT" \
 	    -o policy=unix:/run/x -o policy-end=exec:/bin/true
 	nothing_done
@@ -250,7 +302,7 @@ end_runner() {
 }
 
 @test "with an auth-program there is a sandbox as well" {
-	ATTEMPTS=59
+	ATTEMPTS=61
 	attack -o "spool=$SPOOL" -o auth-program=/bin/true
 	(($(done_by) == 1)) || fail "the sandbox has holes"
 	[[ $output == *'other_password: done'* ]]
@@ -296,7 +348,7 @@ files_of() {
 }
 
 @test "nor has it more guesses of a password than the session" {
-	ATTEMPTS=59
+	ATTEMPTS=61
 	attack -o "spool=$SPOOL" -o auth-program=/bin/false
 	(($(done_by) == 1)) || fail "the sandbox has holes"
 	[[ $output == *'other_password: done'* ]]

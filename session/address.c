@@ -299,13 +299,16 @@ quoted_string(const char *p, struct address *a)
 	return p + 1;
 }
 
-/* What can't be taken for the end of the address or of its local part. */
+/*
+ * What can't be taken for the end of the address or of its local part; nor by
+ * RFC 5322, as sendmail(1) reads a recipient, for that of one of several.
+ */
 static bool
 is_local(char c, const struct address *a)
 {
 	return is_atext(c) ||
 	    (!a->strict && address_is_printable(c) &&
-	    strchr(" <>@\"", c) == NULL);
+	    strchr(a->alone ? " <>@\"(),:;[\\]" : " <>@\"", c) == NULL);
 }
 
 /* Unless strict, a dot is a character like any other, so no atom is empty. */

@@ -15,6 +15,7 @@
 
 struct address {
 	bool		 strict;	/* in: RFC 5321 to the letter */
+	bool		 alone;		/* in: it must not pass for a list */
 	const char	*domain;	/* in: completes a local part alone */
 	bool		 bare;		/* it was that, or is postmaster */
 	bool		 utf8;		/* has octets past ASCII, valid UTF-8 */

@@ -136,9 +136,8 @@ parse_path(struct session *s, char *arg, const char *keyword,
 	char *p = after_keyword(arg, keyword);
 	const char *end;
 
-	*a = (struct address){
-		.strict = s->config->strict, .domain = engine_name(s)
-	};
+	a->strict = s->config->strict;
+	a->domain = engine_name(s);
 	if (p != NULL && !a->strict)
 		p += address_blanks(p) - p;
 	if (p == NULL || *p++ != ':')
@@ -171,7 +170,7 @@ static enum reply
 cmd_mail(struct session *s, char *arg)
 {
 	struct session_mail m = { 0 };
-	struct address a;
+	struct address a = { 0 };
 	enum reply why;
 
 	if (s->tx.mail)
@@ -226,7 +225,7 @@ static enum reply
 cmd_rcpt(struct session *s, char *arg)
 {
 	struct session_rcpt r = { 0 };
-	struct address a;
+	struct address a = { .alone = true };
 	enum reply why;
 
 	if (!s->tx.mail || s->tx.message)

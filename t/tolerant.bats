@@ -387,9 +387,27 @@ transcript() {
 		550|RCPT TO:<v>
 		550|RCPT TO:<u.@mx.test>
 		550|RCPT TO:<u@mx.test.>
-		550|RCPT TO:<u(x)@mx.test>
-		550|RCPT TO:<u\\\\@mx.test>
-		550|RCPT TO:<mailto:u@mx.test>
+		221|QUIT
+	END
+}
+
+@test "a recipient can't pass for several, as sendmail reads its arguments" {
+	table <<-'END'
+		250|EHLO client.test
+		250|MAIL FROM:<a,b@b.example>
+		501 5.1.3|RCPT TO:<u,v@mx.test>
+		501 5.1.3|RCPT TO:<u+x,v%w.example,u@mx.test>
+		501 5.1.3|RCPT TO:u,v@mx.test
+		501 5.1.3|RCPT TO:<u;v@mx.test>
+		501 5.1.3|RCPT TO:<u(x)@mx.test>
+		501 5.1.3|RCPT TO:<u)@mx.test>
+		501 5.1.3|RCPT TO:<u[v]@mx.test>
+		501 5.1.3|RCPT TO:<mailto:u@mx.test>
+		501 5.1.3|RCPT TO:<u\\\\@mx.test>
+		501 5.1.3|RCPT TO:<u,v>
+		451|RCPT TO:<"u,v"@mx.test>
+		451|RCPT TO:<.u..v.@mx.test>
+		451|RCPT TO:<@a.test,@b.test:u@mx.test>
 		221|QUIT
 	END
 }
@@ -664,7 +682,7 @@ chunks() {
 NAME='x;(y) ["z"] =q,<w>%n\\ by mx.test with ESMTP'
 WRITTEN='x??y??[?z?]??q??w??n???by?mx.test?with?ESMTP'
 SENDER='a(b;c)\d,e:f=g|h@b_c.example'
-RECIPIENT='-o$(id)`x`;(@mx.test'
+RECIPIENT='-o$`x`|..{id}&*.@mx.test'
 
 hostile() {
 	smtp "$@" <<-END

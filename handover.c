@@ -187,13 +187,13 @@ handover_taken(struct connection *c, struct session_counters *n, char *helo,
 	    &n->errors, &n->junk, &n->auth_failures, &lines };
 	long long number;
 	size_t i;
+	bool whole;
 
 	if (given == NULL)
 		return 0;
-	if (strlcpy(state, given, sizeof(state)) >= sizeof(state))
-		return -1;
+	whole = strlcpy(state, given, sizeof(state)) < sizeof(state);
 	unsetenv(STATE);
-	if (!take_text(&p, c->id, sizeof(c->id)) ||
+	if (!whole || !take_text(&p, c->id, sizeof(c->id)) ||
 	    !take_text(&p, c->addr, sizeof(c->addr)) ||
 	    !take_text(&p, c->port, sizeof(c->port)) ||
 	    !take_text(&p, c->server_addr, sizeof(c->server_addr)) ||
@@ -207,5 +207,5 @@ handover_taken(struct connection *c, struct session_counters *n, char *helo,
 		*counts[i] = (unsigned)number;
 	}
 	log_resume(lines);
-	return take_text(&p, helo, size) ? 1 : -1;
+	return take_text(&p, helo, size) && p == NULL ? 1 : -1;
 }

@@ -112,6 +112,24 @@ fresh_look(const struct settings *set)
 	    FRESH_SAME;
 }
 
+/* What an earlier program of this process left, or NULL. */
+static const char *
+left_path(void)
+{
+	const char *left = getenv(SELF);
+	char pid[24];
+
+	snprintf(pid, sizeof(pid), "%ld ", (long)getpid());
+	return left != NULL && strncmp(left, pid, strlen(pid)) == 0 ?
+	    left + strlen(pid) : NULL;
+}
+
+bool
+fresh_is_first(void)
+{
+	return left_path() == NULL;
+}
+
 /*
  * smtpd-tls does not know the path of the smtpd that it was before, so smtpd
  * leaves it in the environment, with the process id.
@@ -120,16 +138,12 @@ const char *
 fresh_self(void)
 {
 	static char value[1100];
-	char *path;
+	const char *path;
 
 	if (*value == '\0') {
+		if ((path = left_path()) == NULL)
+			path = (const char *)getauxval(AT_EXECFN);
 		snprintf(value, sizeof(value), "%ld ", (long)getpid());
-		path = getenv(SELF);
-		if (path == NULL ||
-		    strncmp(path, value, strlen(value)) != 0)
-			path = (char *)getauxval(AT_EXECFN);
-		else
-			path += strlen(value);
 		strlcat(value, path != NULL ? path : handover_program(),
 		    sizeof(value));
 	}

@@ -171,6 +171,8 @@ void	fresh_files(const struct settings *);
 void	fresh_programs(void);
 /* Which of them have changed since; the last of the list comes first. */
 enum fresh fresh_look(const struct settings *);
+/* Was this process no other program of ours before? */
+bool	fresh_is_first(void);
 /* The path of the program to exec: the one that was started. */
 const char *fresh_self(void);
 

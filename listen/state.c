@@ -244,13 +244,15 @@ state_take(struct state *s)
 
 	if (fd == -1)
 		return 0;
-	if (lseek(fd, 0, SEEK_SET) == -1 || (f = fdopen(fd, "r")) == NULL)
+	unsetenv(VARIABLE);
+	if (lseek(fd, 0, SEEK_SET) == -1 || (f = fdopen(fd, "r")) == NULL) {
+		close(fd);
 		return -1;
+	}
 	good = known = fgets(line, sizeof(line), f) != NULL &&
 	    strcmp(line, VERSION "\n") == 0;
 	while (fgets(line, sizeof(line), f) != NULL)
 		good &= take_line(s, line, known);
 	fclose(f);
-	unsetenv(VARIABLE);
 	return good ? 1 : -1;
 }

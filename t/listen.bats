@@ -183,6 +183,29 @@ os.execv(sys.argv[1], sys.argv[1:])' "$SMTPD" -o spool="$SPOOL" \
 	logged "event=listen addr=127.0.0.1 port=$port"
 }
 
+# holds NAME: the listener or a child of its has a file of this name open.
+holds() {
+	local pid
+
+	for pid in "$LISTENING" $(pgrep -P "$LISTENING"); do
+		readlink "/proc/$pid/fd"/*
+	done | grep -q "/$1\$"
+}
+
+@test "what else was open is closed, in the process with the keys as well" {
+	local tls
+
+	certs
+	echo x >"$BATS_TEST_TMPDIR/left"
+	exec 9<"$BATS_TEST_TMPDIR/left" 99<"$BATS_TEST_TMPDIR/left"
+	for tls in off offer; do
+		listen -o tls=$tls -o "tls-cert=$CERTS/ec.pem" \
+		    -o "tls-key=$CERTS/ec.key"
+		hello
+		run -1 holds left
+	done
+}
+
 @test "LISTEN_FDS that is not for this process, or no number, is ignored" {
 	local pid fds
 

@@ -588,6 +588,7 @@ refused() {
 	local state
 
 	for state in '' x 'id 192.0.2.1 25 - - 0 0 0 0 0 0 x client.test' \
+	    'id 192.0.2.1 25 - - 0 0 0 0 0 0 0 0 client.test more' \
 	    "id 192.0.2.1 25 - - 0 0 0 0 0 0 0 0 $(printf %01200d 0)"; do
 		SMTPD_STARTTLS=$state smtp -o spool="$SPOOL" <<<NOOP
 		replies 421

@@ -290,8 +290,9 @@ scan(struct session *s, const char *p, size_t n, bool dots)
 static void
 check_size(struct session *s, unsigned extra)
 {
-	if (s->config->max_size != 0 &&
-	    s->tx.size > s->config->max_size + extra)
+	uint64_t max = s->config->max_size;
+
+	if (max != 0 && s->tx.size > max && s->tx.size - max > extra)
 		refuse(&s->tx, R_TOO_BIG);
 }
 

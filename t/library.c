@@ -583,6 +583,22 @@ chunks(void)
 	CHECK(session_want(&s) == SESSION_CLOSE);
 }
 
+/* The octets behind the message's end do not count, nor overflow. */
+static void
+largest(void)
+{
+	start();
+	h.end.kind = SESSION_ACCEPT;
+	config.max_size = UINT64_MAX;
+	CHECK(strstr(say(ENVELOPE "DATA\r\n"), "\r\n354"));
+	CHECK(strncmp(say("a\r\n"), "250", 3) != 0);
+	CHECK(strncmp(say(".\r\n"), "250", 3) == 0);
+	config.max_size = 3;
+	CHECK(strstr(say(ENVELOPE "DATA\r\n"), "\r\n354"));
+	say("a\r\n.\r");
+	CHECK(strncmp(say("\n"), "250", 3) == 0);
+}
+
 /* What counts as a failure of AUTH, and a challenge that is too long. */
 static void
 authentication(void)
@@ -773,6 +789,7 @@ static const struct {
 	{ "TLS at once, after STARTTLS, and no other time", tls },
 	{ "limits of what leads nowhere", too_much },
 	{ "limits of Received fields", loops },
+	{ "the largest message", largest },
 	{ "BDAT: a CR at the end, refusals by data", chunks },
 	{ "AUTH: failures that count, challenges", authentication },
 	{ "replies that nobody takes", no_room },

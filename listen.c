@@ -384,6 +384,7 @@ load_aside(struct settings *set, char *err, size_t size)
 	if (l.load(&fresh, err, size) == 0) {
 		raise_limit(&fresh);
 		fresh_files(&fresh);
+		keys_changed();
 		if (!keys_needed(&fresh) || load_tls(&fresh, err, size) == 0) {
 			*set = fresh;
 			return 0;
@@ -443,6 +444,8 @@ static void
 lost_keys(const struct settings *set)
 {
 	log_error(0, "keys", "ended, is started again");
+	if (fresh_look(set) != FRESH_SAME)
+		keys_changed();
 	unwatch(keys_fd());
 	keys_use(-1);
 	prepare_tls(set);

@@ -39,6 +39,7 @@
 #define START_MS	10000		/* until it is ready */
 #define SIGN_MS		10000		/* for a signature */
 #define GENERATIONS	8		/* that are kept at once */
+#define SHARED		(GENERATIONS * sizeof(unsigned))
 #define SIGNATURES	2		/* for one session */
 #define QUESTIONS	250		/* about users */
 
@@ -50,13 +51,14 @@
 struct made {
 	unsigned	 generation;	/* from 1 on */
 	int		 fd;		/* to the process; 0: there is none */
+	bool		 changed;	/* a later one has other keys */
 	unsigned	 sessions;	/* that may still ask */
 };
 
 static struct {
 	struct made	 made[GENERATIONS];
 	unsigned	 generation;	/* the newest */
-	int		*shared;	/* what sessions see of it; or NULL */
+	unsigned	*shared;	/* what sessions see of them; or NULL */
 	int		 memory;	/* the same, to be written */
 } keys = { .memory = -1 };
 
@@ -70,8 +72,8 @@ keys_needed(const struct settings *set)
 /* The listener's side. */
 
 /*
- * Sessions see in shared memory, which only the listener can write, whether
- * there is a process to sign for them.
+ * Sessions see in shared memory, which only the listener can write, for which
+ * generations there is a process.
  */
 static void
 share(void)
@@ -80,24 +82,26 @@ share(void)
 	int fd;
 
 	keys.memory = memfd_create("smtpd-keys", MFD_CLOEXEC);
-	if (keys.memory == -1 || ftruncate(keys.memory, sizeof(int)) == -1)
+	if (keys.memory == -1 || ftruncate(keys.memory, SHARED) == -1)
 		return;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", keys.memory);
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
 		return;
-	keys.shared = mmap(NULL, sizeof(int), PROT_READ, MAP_SHARED, fd, 0);
+	keys.shared = mmap(NULL, SHARED, PROT_READ, MAP_SHARED, fd, 0);
 	if (keys.shared == MAP_FAILED)
 		keys.shared = NULL;
 	close(fd);
 }
 
 static void
-say_alive(int alive)
+say_alive(const struct made *m)
 {
+	const unsigned alive = m->fd != 0 ? m->generation : 0;
+
 	if (keys.memory == -1)
 		share();
-	if (keys.memory != -1 &&
-	    pwrite(keys.memory, &alive, sizeof(alive), 0) == -1)
+	if (keys.memory != -1 && pwrite(keys.memory, &alive, sizeof(alive),
+	    (off_t)((size_t)(m - keys.made) * sizeof(alive))) == -1)
 		log_error(errno, "keys", NULL);
 }
 
@@ -165,28 +169,40 @@ made_at(unsigned generation)
 static void
 let_go(struct made *m)
 {
-	if (m->fd != 0)
-		close(m->fd);
+	if (m->fd == 0)
+		return;
+	close(m->fd);
 	m->fd = 0;
+	say_alive(m);
 }
 
-/* A process that has died is replaced for the sessions of its time as well. */
+/*
+ * A process that has died is replaced for the sessions of its time as well,
+ * unless its keys are others.
+ */
 void
 keys_use(int fd)
 {
 	struct made *m = made_at(keys.generation);
-	bool died = m->generation != 0 && m->fd == 0;
+	bool died = m->generation != 0 && m->fd == 0 && !m->changed;
 
 	if (fd == -1 || m->sessions == 0)
 		let_go(m);
-	if (fd != -1 && !died) {
+	if (fd == -1)
+		return;
+	if (!died) {
 		m = made_at(++keys.generation);
 		let_go(m);
 		*m = (struct made){ .generation = keys.generation };
 	}
-	if (fd != -1)
-		m->fd = fd;
-	say_alive(fd != -1);
+	m->fd = fd;
+	say_alive(m);
+}
+
+void
+keys_changed(void)
+{
+	made_at(keys.generation)->changed = true;
 }
 
 int
@@ -245,7 +261,10 @@ keys_give(int place, unsigned generation)
 bool
 keys_there(void)
 {
-	return keys.shared == NULL || *(volatile int *)keys.shared;
+	const volatile unsigned *shared = keys.shared;
+
+	return shared == NULL ||
+	    shared[keys.generation % GENERATIONS] == keys.generation;
 }
 
 struct sign {

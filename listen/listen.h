@@ -148,6 +148,8 @@ bool	keys_needed(const struct settings *);
  */
 int	keys_start(char *err, size_t);
 void	keys_use(int fd);		/* -1: none */
+/* The next one has other keys: it is not for the sessions that are here. */
+void	keys_changed(void);
 int	keys_fd(void);			/* readable: it has ended */
 /* A session begins: which process it may ask, once, until it leaves; or 0. */
 unsigned keys_join(void);

@@ -824,6 +824,21 @@ size_is() {
 	[[ $(sessions) != "$keys" ]]
 }
 
+@test "it ends, and the keys are others: who came before is told 454" {
+	local keys
+
+	listen_with_files
+	keys=$(sessions)
+	arrive
+	cp "$CERTS/other.key" "$KEY"
+	cp "$CERTS/other.pem" "$CERT"
+	kill -KILL "$keys"
+	wait_for issued other.test
+	printf '%s\n' '> STARTTLS' '< 454' '> QUIT' '< 221' >&$GO
+	exec {GO}>&-
+	wait "$ARRIVED" || fail "$(<"$BATS_TEST_TMPDIR/said")"
+}
+
 # strace lets the fifth wait of a session be in vain: one was for the log, two
 # for what the client said, one for the channel to who knows the passwords.
 @test "an answer about a password that comes too late is nobody's" {

@@ -239,8 +239,8 @@ struct session_refusal {
  *		whose mail was accepted
  *	verify	VRFY or EXPN (expand): an acceptance's text is the answer
  *	unknown	a command that the engine does not know; see session_restart()
- *	starttls	454 instead of 220 if this refuses; a transaction is over
- *		before it is called
+ *	starttls	454 instead of 220 if this refuses; a transaction that
+ *		was open is over
  *	mechanisms	the SASL mechanisms that may be used now, separated by
  *		blanks; NULL or "": none.  Must last until the next call
  *	auth	one step of an exchange

@@ -21,7 +21,7 @@ sasl_challenge(struct session *s, const unsigned char *p, size_t n)
 }
 
 static void
-forget(struct session *s)
+end_exchange(struct session *s)
 {
 	*s->mechanism = '\0';
 	s->state = SESSION_STATE_COMMAND;
@@ -34,13 +34,13 @@ sasl_end(struct session *s)
 		return;
 	engine_tell(s, auth_end);
 	s->auth_failures += s->auth_disclosed;
-	forget(s);
+	end_exchange(s);
 }
 
 void
 sasl_answered(struct session *s, const struct session_verdict *v)
 {
-	forget(s);
+	end_exchange(s);
 	s->authenticated = v->kind == SESSION_ACCEPT;
 	s->auth_failures += v->kind == SESSION_REFUSE && !s->auth_uncounted &&
 	    (v->code == 0 || v->code == 535 || s->auth_disclosed);
@@ -148,7 +148,7 @@ sasl_start(struct session *s, char *arg)
 }
 
 static void
-give_up(struct session *s, enum reply why)
+cancel(struct session *s, enum reply why)
 {
 	sasl_end(s);
 	reply(s, refused_auth(s, why));
@@ -165,9 +165,9 @@ sasl_line(struct session *s, char *line, size_t n)
 	while (!s->config->strict && n > 0 && address_is_blank(line[n - 1]))
 		line[--n] = '\0';
 	if (strcmp(line, "*") == 0)
-		give_up(s, R_CANCELLED);
+		cancel(s, R_CANCELLED);
 	else if ((len = base64_decode(line, n)) < 0)
-		give_up(s, R_BASE64);
+		cancel(s, R_BASE64);
 	else
 		ask(s, line, (size_t)len, false, true);
 }

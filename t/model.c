@@ -80,19 +80,57 @@ ask(char hook, int yes, int undecided)
 
 /* The model, from here to its end. */
 
+/* What is so, as bits. */
+enum {
+	LMTP = 1, GREETED = 2, ESMTP = 4, TLS = 8, KNOWN = 16, MAIL = 32,
+	MESSAGE = 64, BDAT = 128, REFUSED = 256,
+	TRANSACTION = MAIL | MESSAGE | BDAT | REFUSED,
+};
 static struct {
-	bool	 greeted, esmtp, tls, authenticated, over;
-	bool	 mail, message, bdat, erred;
-	bool	 charged, free;	/* its 4xx, or any reply, costs nothing */
-	unsigned recipients, errors, junk, messages, failures, size;
+	unsigned is, recipients, errors, junk, messages, failures, size;
+	bool	 over, charged, free;	/* its 4xx, any reply: costs nothing */
 } m;
+
+/* Commands that are a line: what one needs, and what else is said; what is
+ * counted up to a maximum; which hook decides; what a yes changes. */
+static const struct rule {
+	char	  command;
+	unsigned  needs, bars;
+	int	  otherwise;
+	char	  hook;
+	int	  yes, undecided;
+	unsigned  takes, gives;
+	unsigned *count, max;
+	int	  full, counts;
+	bool	  junk;
+} rules[] = {
+	{ 'H', 0, LMTP, 500, 'H', 250, 451, TRANSACTION | ESMTP, GREETED,
+	    .junk = true },
+	{ 'E', 0, LMTP, 500, 'H', 250, 451, TRANSACTION, GREETED | ESMTP,
+	    .junk = true },
+	{ 'L', LMTP, 0, 500, 'H', 250, 451, TRANSACTION, GREETED | ESMTP,
+	    .junk = true },
+	{ 'M', GREETED, MAIL, 503, 'M', 250, 451, 0, MAIL,
+	    &m.messages, MESSAGES, 421, 0, false },
+	{ 'T', MAIL, MESSAGE, 503, 'T', 250, 451, 0, 0,
+	    &m.recipients, RECIPIENTS, 452, 250, false },
+	{ 'A', GREETED, KNOWN | MAIL, 503, 'A', 235, 454, 0, KNOWN,
+	    &m.failures, FAILURES, 421, 535, false },
+	{ 'S', 0, TLS, 503, 'S', 220, 454, GREETED | ESMTP | KNOWN, TLS,
+	    .junk = false },
+	{ 'R', .yes = 250, .takes = TRANSACTION, .junk = true },
+	{ 'N', .yes = 250, .junk = true },
+	{ 'V', .yes = 252, .junk = true },
+	{ 'Q', .yes = 221 },
+	{ 'X', .yes = 500 },
+};
 
 static void
 reset(void)
 {
-	if (m.mail)
+	if (m.is & MAIL)
 		r.calls[r.ncalls++] = (struct call){ 'R', 0 };
-	m.mail = m.message = m.bdat = m.erred = false;
+	m.is &= ~(unsigned)TRANSACTION;
 	m.recipients = m.size = 0;
 }
 
@@ -103,8 +141,7 @@ say(int code)
 	    ++m.errors > ERRORS : !m.charged && ++m.junk > JUNK))
 		code = 421;
 	r.want[r.nwant++] = code;
-	m.over |= code == 421 || code == 221;
-	if (m.over)
+	if ((m.over |= code == 421 || code == 221))
 		reset();
 }
 
@@ -116,53 +153,48 @@ junk(int code)
 }
 
 static int
-greet(bool esmtp)
+line(const struct rule *u)
 {
-	int code = junk(250);
+	int code = u->yes;
 
-	if (code == 250 && (code = ask('H', 250, 451)) == 250) {
+	if ((m.is & u->needs) != u->needs || m.is & u->bars)
+		return u->otherwise;
+	if (u->junk && junk(0) != 0)
+		return 421;
+	if (u->command == 'T') {
+		m.charged = true;
+		m.free = m.is & REFUSED;
+	} else if (u->command == 'S')
 		reset();
-		m.greeted = true;
-		m.esmtp = esmtp;
-	}
+	if (u->count != NULL && *u->count == u->max)
+		code = u->full;
+	else if (u->hook != 0)
+		code = ask(u->hook, u->yes, u->undecided);
+	if (u->count != NULL)
+		*u->count += code == u->counts;
+	if (code == u->yes && u->takes & MAIL)
+		reset();
+	if (code == u->yes)
+		m.is = (m.is & ~u->takes) | u->gives;
+	else if (code >= 500 && u->command == 'T')
+		m.is |= REFUSED;
 	return code;
 }
 
+/* The end of a message, or a refusal: with LMTP for each recipient. */
 static int
-mail(void)
+replies(int refusal, unsigned n)
 {
-	int code = !m.greeted || m.mail ? 503 : m.messages == MESSAGES ? 421 :
-	    ask('M', 250, 451);
+	int code = refusal;
 
-	m.mail |= code == 250;
-	return code;
-}
-
-static int
-rcpt(void)
-{
-	int code;
-
-	m.charged = true;
-	code = m.recipients == RECIPIENTS ? 452 : ask('T', 250, 451);
-	m.recipients += code == 250;
-	m.free = m.erred;
-	m.erred |= code >= 500;
-	return code;
-}
-
-static int
-end(void)
-{
-	unsigned i, n = config.lmtp ? m.recipients : 1;
-
-	for (i = 0; i < n && !m.over; i++, m.free = true) {
-		int code = m.size > SIZE ? 552 : ask('E', 250, 451);
-
+	m.messages += refusal == 0;
+	for (; n > 0 && !m.over; n--, m.free = true) {
+		if (refusal == 0)
+			code = m.size > SIZE ? 552 : ask('E', 250, 451);
 		m.junk = code == 250 ? 0 : m.junk;
 		say(code);
+		code = code >= 500 ? 550 : 451;
 	}
-	m.messages++;
 	reset();
 	return 0;
 }
@@ -180,111 +212,49 @@ data(int code)
 	for (m.size = lines * 6; lines > 0; lines--)
 		input(lines % 2 ? "text\r\n" : "..QED\r\n");
 	input(".\r\n");
-	return end();
-}
-
-static int
-first_chunk(bool last)
-{
-	unsigned i, n = last && config.lmtp ? m.recipients : 1;
-	int code = ask('D', 250, 451);
-
-	if (code == 250)
-		return 0;
-	for (i = 0; i < n && !m.over; i++, m.free = true) {
-		say(code);
-		code = code >= 500 ? 550 : 451;
-	}
-	reset();
-	return -1;
+	return replies(0, m.is & LMTP ? m.recipients : 1);
 }
 
 static int
 chunk(int code, unsigned size, bool last)
 {
+	unsigned n = last && m.is & LMTP ? m.recipients : 1;
+
 	if (code != 0)
 		reset();
 	else if (size == 0 && !last)
 		code = junk(0);
 	if (code != 0)
 		return code;
-	if (!m.message && first_chunk(last) == -1)
-		return 0;
-	m.message = m.bdat = true;
-	if ((m.size += size) <= SIZE && !last)
-		return 250;
+	if (!(m.is & MESSAGE) && (code = ask('D', 250, 451)) != 250)
+		return replies(code, n);
+	m.is |= MESSAGE | BDAT;
+	m.size += size;
 	if (last)
-		return end();
+		return replies(0, n);
+	if (m.size <= SIZE)
+		return 250;
 	m.messages++;
 	reset();
 	return 552;
-}
-
-static int
-auth(void)
-{
-	int code = !m.greeted || m.authenticated || m.mail ? 503 :
-	    m.failures == FAILURES ? 421 : ask('A', 235, 454);
-
-	m.authenticated |= code == 235;
-	m.failures += code == 535;
-	return code;
-}
-
-static int
-starttls(void)
-{
-	int code;
-
-	reset();
-	code = ask('S', 220, 454);
-	if (code == 220) {
-		m.greeted = m.esmtp = m.authenticated = false;
-		m.tls = true;
-	}
-	return code;
 }
 
 /* The reply to a command, or 0: all was said. */
 static int
 model(char command)
 {
-	int ready = !m.mail ? 503 : m.recipients > 0 ? 0 :
-	    config.lmtp ? 503 : 554;
-	int offered = !m.greeted ? 503 : !m.esmtp ? 502 : ready;
+	const struct rule *u = rules;
+	int ready = !(m.is & MAIL) ? 503 : m.recipients > 0 ? 0 :
+	    m.is & LMTP ? 503 : 554;
+	int offered = !(m.is & GREETED) ? 503 : !(m.is & ESMTP) ? 502 : ready;
 
-	switch (command) {
-	case 'H':
-	case 'E':
-		return config.lmtp ? 500 : greet(command == 'E');
-	case 'L':
-		return config.lmtp ? greet(true) : 500;
-	case 'M':
-		return mail();
-	case 'T':
-		return !m.mail || m.message ? 503 : rcpt();
-	case 'D':
-		return data(m.bdat ? 503 : ready);
-	case '6':
-	case '7':
-		return chunk(offered, 6, command == '7');
-	case '0':
-	case '1':
-		return chunk(offered, 0, command == '1');
-	case 'R':
-		reset();
-		return junk(250);
-	case 'N':
-		return junk(250);
-	case 'V':
-		return junk(252);
-	case 'A':
-		return auth();
-	case 'S':
-		return m.tls ? 503 : starttls();
-	default:
-		return command == 'Q' ? 221 : 500;
-	}
+	if (command == 'D')
+		return data(m.is & BDAT ? 503 : ready);
+	if (strchr("0167", command) != NULL)
+		return chunk(offered, command < '6' ? 0 : 6, command % 2);
+	while (u->command != command)
+		u++;
+	return line(u);
 }
 
 /* The end of the model. */
@@ -433,8 +403,9 @@ feed(void)
 static char
 draw(void)
 {
-	char usual = !m.greeted ? (config.lmtp ? 'L' : 'E') : !m.mail ? 'M' :
-	    m.recipients == 0 ? 'T' : "TD667"[below(5)];
+	char usual = !(m.is & GREETED) ? (config.lmtp ? 'L' : 'E') :
+	    !(m.is & MAIL) ? 'M' : m.recipients == 0 ? 'T' :
+	    "TD667"[below(5)];
 	size_t i, n = sizeof(commands) / sizeof(commands[0]);
 
 	i = below((unsigned)n);
@@ -476,6 +447,7 @@ run(unsigned long sequence)
 	r.random = 0x9e3779b97f4a7c15 * (sequence + 1);
 	n = below(COMMANDS);
 	config.lmtp = below(2);
+	m.is = config.lmtp ? LMTP : 0;
 	session_init(&s, &buffers, &config, &hooks, NULL);
 	say(220);
 	for (i = 0; i < n && !m.over; i++) {

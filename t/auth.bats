@@ -616,54 +616,41 @@ long() {
 
 @test "after AUTH no password is left in memory, plain or base64" {
 	users >"$USERS"
-	"$PYTHON" - "$SMTPD" "$USERS" "$LOG" <<-'END'
-	import base64, subprocess, sys
-	smtpd, users, log = sys.argv[1:]
+	client -o auth-file="$USERS" -o auth-cleartext=yes \
+	    -o syntax=strict <<-'END'
+	from base64 import b64encode
+	from client import Client
 	secret = b'Correct_Horse_Battery'
-	plain = base64.b64encode(b'\0bob\0' + secret)
-	login = base64.b64encode(secret)
-	p = subprocess.Popen([smtpd, '-o', 'hostname=mx.test',
-	    '-o', 'auth-file=' + users, '-o', 'auth-cleartext=yes',
-	    '-o', 'syntax=strict'],
-	    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-	    stderr=open(log, 'ab'))
-
-	def say(line, code):
-	    p.stdin.write(line + b'\r\n')
-	    p.stdin.flush()
-	    while True:
-	        reply = p.stdout.readline()
-	        if reply[3:4] == b' ':
-	            break
-	    assert reply.startswith(code), (line, reply)
+	plain = b64encode(b'\0bob\0' + secret)
+	login = b64encode(secret)
+	c = Client()
 
 	def memory():
-	    for m in open('/proc/%d/maps' % p.pid):
+	    for m in open('/proc/%d/maps' % c.smtpd.pid):
 	        m = m.split()
 	        start, end = [int(x, 16) for x in m[0].split('-')]
 	        # Not a sanitizer's shadow, which is endless.
 	        if m[1][:2] != 'rw' or end - start > 1 << 28:
 	            continue
-	        with open('/proc/%d/mem' % p.pid, 'rb', 0) as f:
+	        with open('/proc/%d/mem' % c.smtpd.pid, 'rb', 0) as f:
 	            f.seek(start)
 	            yield f.read(end - start)
 
-	p.stdout.readline()
-	say(b'EHLO client.of.this.test', b'250')
-	say(b'AUTH PLAIN ' + plain, b'535')
-	say(b'AUTH LOGIN', b'334')
-	say(base64.b64encode(b'bob'), b'334')
-	say(login, b'535')
-	say(b'AUTH NONSENSE ' + plain, b'504')
-	say(login, b'500')
-	say(b'AUTH PLAIN ' + plain + b'!', b'501')
-	say(b'MAIL FROM:<>', b'250')
-	say(b'AUTH PLAIN ' + plain, b'503')
-	say(b'AUTH PLAIN ' + plain + b'\n', b'501')
+	c.hear(b'220')
+	c.ask(b'EHLO client.of.this.test', b'250')
+	c.ask(b'AUTH PLAIN ' + plain, b'535')
+	c.ask(b'AUTH LOGIN', b'334')
+	c.ask(b64encode(b'bob'), b'334')
+	c.ask(login, b'535')
+	c.ask(b'AUTH NONSENSE ' + plain, b'504')
+	c.ask(login, b'500')
+	c.ask(b'AUTH PLAIN ' + plain + b'!', b'501')
+	c.ask(b'MAIL FROM:<>', b'250')
+	c.ask(b'AUTH PLAIN ' + plain, b'503')
+	c.ask(b'AUTH PLAIN ' + plain + b'\n', b'501')
 	seen = b''.join(memory())
 	assert b'client.of.this.test' in seen, 'saw no memory'
 	for what in secret, plain[8:24], login[:16], b'qcBA2+2XEJ/Glhj':
 	    assert what not in seen, what
-	p.stdin.close()
 	END
 }

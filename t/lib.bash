@@ -168,6 +168,13 @@ message() {
 	cat "${files[0]}"
 }
 
+# client ARGUMENT ...: Python on standard input, for smtpd and these arguments;
+# see client.py.
+client() {
+	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$ROOT/t "$PYTHON" - "$SMTPD" \
+	    -o hostname=mx.test "$@" 2>>"$LOG" || fail "client $*"
+}
+
 # wait_for COMMAND ...: until it succeeds, at most a minute.
 wait_for() {
 	local end=$((SECONDS + 60))

@@ -454,81 +454,71 @@ one_each() {
 @test "SIGTERM while a policy server is asked: 451 and 421 at once" {
 	answering =
 	SECONDS=0
-	"$PYTHON" - "$SMTPD" "$POLICY" "$ASKED" "$LOG" "$SPOOL" <<-'END'
-	import os, signal, socket, subprocess, sys, time
-	ours, theirs = socket.socketpair()
-	smtpd = subprocess.Popen([sys.argv[1], '-o', 'hostname=mx.test', '-o',
-	    'spool=' + sys.argv[5], '-o', 'policy=' + sys.argv[2], '-o',
-	    'policy-fail=accept'], stdin=theirs, stdout=theirs,
-	    stderr=open(sys.argv[4], 'ab'))
-	theirs.close()
-	ours.settimeout(60)
-	ours.sendall(b'EHLO c\r\nMAIL FROM:<a@c>\r\nRCPT TO:<b@mx.test>\r\n')
-	while not os.path.exists(sys.argv[3]):
+	ASKED=$ASKED client -o spool="$SPOOL" -o policy="$POLICY" \
+	    -o policy-fail=accept <<-'END'
+	import os, time
+	from client import Client
+	c = Client()
+	c.send(b'EHLO c\r\nMAIL FROM:<a@c>\r\nRCPT TO:<b@mx.test>\r\n')
+	while not os.path.exists(os.environ['ASKED']):
 	    time.sleep(0.01)
-	smtpd.send_signal(signal.SIGTERM)
-	text = ours.makefile('r').read().split('\n')
-	assert text[-3].startswith('451 '), text
-	assert text[-2].startswith('421 4.3.2 '), text
-	assert smtpd.wait(20) == 0
+	c.smtpd.terminate()
+	text = c.rest()
+	assert text[-2].startswith('451 '), text
+	assert text[-1].startswith('421 4.3.2 '), text
+	assert c.smtpd.wait(20) == 0
 	END
 	((SECONDS < 30))
 }
 
+# full SCRIPT: Python with a policy server whose backlog is full, and smtpd, which
+# asks it.
+full() {
+	{
+		cat <<-'END'
+		import os, socket, time
+		from client import Client
+		server = socket.socket(socket.AF_UNIX)
+		server.bind(os.environ['FULL'])
+		server.listen(0)
+		first = socket.socket(socket.AF_UNIX)
+		first.connect(os.environ['FULL'])
+		c = Client()
+		END
+		cat
+	} | FULL=$BATS_TEST_TMPDIR/full client -o spool="$SPOOL" \
+	    -o policy="unix:$BATS_TEST_TMPDIR/full"
+}
+
 @test "SIGTERM while a policy server does not take the connection" {
 	SECONDS=0
-	"$PYTHON" - "$SMTPD" "$BATS_TEST_TMPDIR/full" "$LOG" "$SPOOL" <<-'END'
-	import signal, socket, subprocess, sys, time
-	server = socket.socket(socket.AF_UNIX)
-	server.bind(sys.argv[2])
-	server.listen(0)
-	first = socket.socket(socket.AF_UNIX)
-	first.connect(sys.argv[2])
-	ours, theirs = socket.socketpair()
-	smtpd = subprocess.Popen([sys.argv[1], '-o', 'hostname=mx.test', '-o',
-	    'spool=' + sys.argv[4], '-o', 'policy=unix:' + sys.argv[2]],
-	    stdin=theirs, stdout=theirs, stderr=open(sys.argv[3], 'ab'))
-	theirs.close()
-	ours.settimeout(60)
-	reader = ours.makefile('r')
-	ours.sendall(b'HELO c\r\nMAIL FROM:<a@c>\r\n')
-	for code in '220', '250', '250':
-	    assert reader.readline().startswith(code)
-	ours.sendall(b'RCPT TO:<b@mx.test>\r\n')
+	full <<-'END'
+	c.hear(b'220')
+	c.ask(b'HELO c', b'250')
+	c.ask(b'MAIL FROM:<a@c>', b'250')
+	c.send(b'RCPT TO:<b@mx.test>\r\n')
 	time.sleep(0.3)
-	smtpd.send_signal(signal.SIGTERM)
-	text = reader.read().split('\n')
-	assert text[-3].startswith('451 '), text
-	assert text[-2].startswith('421 4.3.2 '), text
-	assert smtpd.wait(20) == 0
+	c.smtpd.terminate()
+	text = c.rest()
+	assert text[-2].startswith('451 '), text
+	assert text[-1].startswith('421 4.3.2 '), text
+	assert c.smtpd.wait(20) == 0
 	END
 	((SECONDS < 30))
 }
 
 @test "a server whose backlog is full is tried until it takes us" {
-	"$PYTHON" - "$SMTPD" "$BATS_TEST_TMPDIR/full" "$LOG" "$SPOOL" <<-'END'
-	import socket, subprocess, sys, time
-	server = socket.socket(socket.AF_UNIX)
-	server.bind(sys.argv[2])
-	server.listen(0)
-	first = socket.socket(socket.AF_UNIX)
-	first.connect(sys.argv[2])
-	ours, theirs = socket.socketpair()
-	smtpd = subprocess.Popen([sys.argv[1], '-o', 'hostname=mx.test', '-o',
-	    'spool=' + sys.argv[4], '-o', 'policy=unix:' + sys.argv[2]],
-	    stdin=theirs, stdout=theirs, stderr=open(sys.argv[3], 'ab'))
-	theirs.close()
-	ours.settimeout(60)
-	ours.sendall(b'HELO c\r\nMAIL FROM:<a@c>\r\nRCPT TO:<b@mx.test>\r\n')
+	full <<-'END'
+	c.send(b'HELO c\r\nMAIL FROM:<a@c>\r\nRCPT TO:<b@mx.test>\r\n')
 	time.sleep(0.2)
 	server.accept()
 	asked = server.accept()[0]
 	assert asked.recv(10000).endswith(b'\n\n')
 	asked.sendall(b'action=REJECT at last\n\n')
-	ours.sendall(b'QUIT\r\n')
-	text = ours.makefile('r').read().split('\n')
-	assert text[-3].startswith('554 5.7.1 at last'), text
-	assert smtpd.wait(20) == 0
+	c.send(b'QUIT\r\n')
+	text = c.rest()
+	assert text[-2].startswith('554 5.7.1 at last'), text
+	assert c.smtpd.wait(20) == 0
 	END
 }
 

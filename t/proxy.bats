@@ -239,27 +239,24 @@ garbage() {
 
 @test "SIGTERM while the header is missing ends the session" {
 	SECONDS=0
-	"$PYTHON" - "$SMTPD" "$LOG" <<-'END'
-	import signal, socket, subprocess, sys, time
-	ours, theirs = socket.socketpair()
-	smtpd = subprocess.Popen([sys.argv[1], '-o', 'hostname=mx.test', '-o',
-	    'proxy-protocol=yes'], stdin=theirs, stdout=theirs,
-	    stderr=open(sys.argv[2], 'ab'))
-	theirs.close()
-	ours.sendall(b'PROXY TCP4 ')
+	client -o proxy-protocol=yes <<-'END'
+	import signal, time
+	from client import Client
+	c = Client()
+	c.send(b'PROXY TCP4 ')
 	# Signals are blocked when it has got so far as to wait.
 	blocked = 1 << signal.SIGTERM - 1
 	while True:
-	    with open('/proc/%d/status' % smtpd.pid) as f:
+	    with open('/proc/%d/status' % c.smtpd.pid) as f:
 	        masks = [int(l[8:], 16) for l in f if l.startswith('SigBlk')]
 	    if masks[0] & blocked:
 	        break
 	    time.sleep(0.01)
 	start = time.monotonic()
-	smtpd.send_signal(signal.SIGTERM)
-	assert smtpd.wait(20) == 0
+	c.smtpd.terminate()
+	assert c.smtpd.wait(20) == 0
 	assert time.monotonic() - start < 4, 'not at once'
-	assert ours.recv(100) == b''
+	assert c.rest() == []
 	END
 	logged 'service is shutting down'
 }

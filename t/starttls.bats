@@ -383,37 +383,19 @@ hello() {
 
 # cut_into OCTETS: written past the client's TLS, in the middle of DATA.
 cut_into() {
-	"$PYTHON" - "$1" "$CERTS/ca.pem" "${SERVER[@]}" 2>>"$LOG" <<-'END'
-	import codecs, socket, ssl, subprocess, sys
-
-	junk = codecs.decode(sys.argv[1], "unicode_escape").encode("latin-1")
-	ours, theirs = socket.socketpair()
-	server = subprocess.Popen(sys.argv[3:], stdin=theirs, stdout=theirs)
-	theirs.close()
-	ours.settimeout(20)
-
-	def talk(channel, line, code):
-	    if line:
-	        channel.send(line + b"\r\n")
-	    reply = b""
-	    while not reply.endswith(b"\r\n") or \
-	        reply.split(b"\r\n")[-2][3:4] == b"-":
-	        piece = channel.recv(4096)
-	        assert piece, reply
-	        reply += piece
-	    assert reply.startswith(code), reply
-
-	talk(ours, b"", b"220")
-	talk(ours, b"EHLO client.test", b"250")
-	talk(ours, b"STARTTLS", b"220")
-	context = ssl.create_default_context(cafile=sys.argv[2])
-	raw = socket.socket(fileno=__import__("os").dup(ours.fileno()))
-	tls = context.wrap_socket(ours, server_hostname="mx.test")
-	for line, code in ((b"EHLO client.test", b"250"),
-	    (b"MAIL FROM:<a@client.test>", b"250"),
-	    (b"RCPT TO:<b@mx.test>", b"250"), (b"DATA", b"354")):
-	    talk(tls, line, code)
-	tls.send(b"half a\r\n")
+	JUNK=$1 client "${SERVER[@]:3}" <<-'END'
+	import codecs, os, socket
+	from client import Client
+	junk = codecs.decode(os.environ["JUNK"], "unicode_escape").encode("latin-1")
+	c = Client()
+	raw = socket.socket(fileno=os.dup(c.socket.fileno()))
+	c.hear(b"220")
+	c.ask(b"EHLO client.test", b"250")
+	c.starttls(os.environ["CERTS"] + "/ca.pem")
+	c.ask(b"MAIL FROM:<a@client.test>", b"250")
+	c.ask(b"RCPT TO:<b@mx.test>", b"250")
+	c.ask(b"DATA", b"354")
+	c.send(b"half a\r\n")
 	raw.send(junk)
 	raw.shutdown(socket.SHUT_WR)
 	raw.settimeout(20)
@@ -429,7 +411,7 @@ cut_into() {
 	while rest:		# records, no clear text
 	    assert 20 <= rest[0] <= 23 and rest[1] == 3, rest
 	    rest = rest[5 + rest[3] * 256 + rest[4]:]
-	assert server.wait(20) == 0
+	assert c.smtpd.wait(20) == 0
 	END
 }
 

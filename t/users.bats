@@ -298,34 +298,20 @@ scram_salt() {
 
 @test "SCRAM: with our nonce, another header or proof; octets after the end" {
 	with_file -h >/dev/null		# the file
-	"$PYTHON" - "$SMTPD" -o auth-file="$USERS" -o auth-cleartext=yes \
-	    -o hostname=mx.test 2>>"$LOG" <<-'END'
-	import base64, socket, subprocess, sys
-
-	def b64(text):
-	    return base64.b64encode(text).decode()
-
-	for header, proof, code in (("biws", b"short", "501"),
-	    ("biws", bytes(32), "535"), ("eSws", bytes(32), "535")):
-	    ours, theirs = socket.socketpair()
-	    p = subprocess.Popen(sys.argv[1:], stdin=theirs, stdout=theirs)
-	    theirs.close()
-	    f = ours.makefile("rw", newline="\r\n")
-
-	    def ask(line):
-	        print(line, file=f, flush=True)
-	        return f.readline()
-
-	    f.readline()
-	    ask("HELO c")
-	    first = ask("AUTH SCRAM-SHA-256 " + b64(b"n,,n=bob,r=x"))
-	    nonce = base64.b64decode(first[4:]).decode().split(",")[0]
-	    got = ask(b64(("c=%s,%s,p=%s" % (header, nonce,
-	        b64(proof))).encode()))
-	    assert got.startswith(code), (header, proof, got)
-	    f.close()
-	    ours.close()
-	    p.wait()
+	client -o auth-file="$USERS" -o auth-cleartext=yes <<-'END'
+	from base64 import b64decode, b64encode
+	from client import Client
+	for header, proof, code in ((b"biws", b"short", b"501"),
+	    (b"biws", bytes(32), b"535"), (b"eSws", bytes(32), b"535")):
+	    c = Client()
+	    c.hear(b"220")
+	    c.ask(b"HELO c", b"250")
+	    first = c.ask(b"AUTH SCRAM-SHA-256 " +
+	        b64encode(b"n,,n=bob,r=x"), b"334")
+	    nonce = b64decode(first[4:]).split(b",")[0]
+	    c.ask(b64encode(b"c=%s,%s,p=%s" % (header, nonce,
+	        b64encode(proof))), code)
+	    c.ask(b"QUIT", b"221")
 	END
 }
 

@@ -8,58 +8,39 @@ MIB=$((1024 * 1024))
 # chunks of CHUNK, answered by REPLY in the end; inside TLS if TLS is set.  The
 # most that the process ever held, in KiB, is in $PEAK.
 peak() {
-	PEAK=$("$PYTHON" - "$@" "${TLS-}" "$SMTPD" -o hostname=mx.test \
-	    -o spool="$SPOOL" "${SETTINGS[@]}" \
-	    2>>"$LOG" <<-'END'
-	import socket, ssl, subprocess, sys
-	how, size, chunk, wanted, tls = sys.argv[1:6]
-	size, chunk = int(size), int(chunk)
-	ours, theirs = socket.socketpair()
-	smtpd = subprocess.Popen(sys.argv[6:], stdin=theirs, stdout=theirs)
-	theirs.close()
-	client, replies = ours, ours.makefile("rb")
+	PEAK=$(HOW="$* ${TLS-}" client -o spool="$SPOOL" "${SETTINGS[@]}" <<-'END'
+	import os, sys
+	from client import Client
+	how, size, chunk, wanted, *tls = os.environ["HOW"].split()
+	size, chunk, wanted = int(size), int(chunk), wanted.encode()
+	c = Client()
 
-	def said(code):
-	    line = b"   -"
-	    while line[3:4] == b"-":
-	        line = replies.readline()
-	    if line[:3].decode() != code:
-	        sys.exit("%r, expected %s" % (line, code))
-
-	def ask(line, code):
-	    client.sendall(line + b"\r\n")
-	    said(code)
-
-	def send(size):
+	def body(size):
 	    block = (b"x" * 62 + b"\r\n") * 1024
 	    for sent in range(0, size, len(block)):
-	        client.sendall(block[:size - sent])
+	        c.send(block[:size - sent])
 
-	said("220")
-	ask(b"EHLO client.test", "250")
+	c.hear(b"220")
+	c.ask(b"EHLO client.test", b"250")
 	if tls:
-	    ask(b"STARTTLS", "220")
-	    context = ssl.create_default_context(cafile=tls)
-	    client = context.wrap_socket(ours, server_hostname="mx.test")
-	    replies = client.makefile("rb")
-	    ask(b"EHLO client.test", "250")
-	ask(b"MAIL FROM:<a@client.test>", "250")
-	ask(b"RCPT TO:<b@mx.test>", "250")
+	    c.starttls(*tls)
+	c.ask(b"MAIL FROM:<a@client.test>", b"250")
+	c.ask(b"RCPT TO:<b@mx.test>", b"250")
 	if how == "DATA":
-	    ask(b"DATA", "354")
-	    send(size)
-	    ask(b".", wanted)
+	    c.ask(b"DATA", b"354")
+	    body(size)
+	    c.ask(b".", wanted)
 	while how == "BDAT" and size > 0:
 	    n = min(size, chunk)
 	    size -= n
-	    client.sendall(b"BDAT %d%s\r\n" % (n, b"" if size else b" LAST"))
-	    send(n)
-	    said("250" if size else wanted)
-	for line in open("/proc/%d/status" % smtpd.pid):
+	    c.send(b"BDAT %d%s\r\n" % (n, b"" if size else b" LAST"))
+	    body(n)
+	    c.hear(b"250" if size else wanted)
+	for line in open("/proc/%d/status" % c.smtpd.pid):
 	    if line.startswith("VmHWM:"):
 	        print(line.split()[1])
-	ask(b"QUIT", "221")
-	sys.exit(smtpd.wait())
+	c.ask(b"QUIT", b"221")
+	sys.exit(c.smtpd.wait())
 	END
 	) || fail "$*"
 }

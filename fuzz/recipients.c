@@ -8,7 +8,6 @@
  * lines: both must give the same answer; or a cdb with any mistake in it, of
  * whose header only what is not empty is given.
  */
-#include <err.h>
 
 #include "filter.h"
 #include "fuzz/file.h"
@@ -34,20 +33,6 @@ static char	 name[] = "list", delimiter[] = "+-";
 static struct connection c = {
 	.settings = { .recipients = name, .recipient_delimiter = delimiter }
 };
-
-/* What -t says is counted by its caller. */
-
-void
-warn(const char *fmt, ...)
-{
-	CHECK(*fmt != '\0');
-}
-
-void
-warnx(const char *fmt, ...)
-{
-	CHECK(*fmt != '\0');
-}
 
 /* 0 or the code of the refusal. */
 static int

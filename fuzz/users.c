@@ -8,7 +8,6 @@
  * one right password is "right", and no hash of it is computed.
  */
 #include <crypt.h>
-#include <err.h>
 #include <errno.h>
 
 #include "auth.h"
@@ -17,20 +16,6 @@
 #include "session/base64.h"
 
 #define RIGHT	"right"
-
-/* What -t says is counted by its caller. */
-
-void
-warn(const char *fmt, ...)
-{
-	CHECK(*fmt != '\0');
-}
-
-void
-warnx(const char *fmt, ...)
-{
-	CHECK(*fmt != '\0');
-}
 
 int
 inspect_secret(const char *setting, const char *path)

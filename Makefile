@@ -201,8 +201,10 @@ HARDEN	= -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
 	-fstack-clash-protection -fcf-protection
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
-# Loaded and relocated, they would be a quarter of the time of a start.
-SANITIZERS = -no-pie -static-libasan -static-libubsan
+# Loaded and relocated, they would be a quarter of the time of a start.  clang
+# links them in by itself.
+SANITIZERS = -no-pie $(shell $(CC) --version | grep -q clang || \
+	     echo -static-libasan -static-libubsan)
 
 PKGCONFIG = pkg-config
 BSD_CFLAGS := $(shell $(PKGCONFIG) --cflags libbsd-overlay 2>/dev/null)

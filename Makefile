@@ -203,7 +203,7 @@ SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 # Loaded and relocated, they would be a quarter of the time of a start.  clang
 # links them in by itself.
-SANITIZERS = -no-pie $(shell $(CC) --version | grep -q clang || \
+SANITIZERS = $(shell $(CC) --version | grep -q clang || \
 	     echo -static-libasan -static-libubsan)
 
 PKGCONFIG = pkg-config

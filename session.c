@@ -605,7 +605,7 @@ engine_forget(struct session *s)
 	engine_end_transaction(s);
 	sasl_end(s);
 	s->state = SESSION_STATE_COMMAND;
-	s->greeted = s->esmtp = s->authenticated = false;
+	s->greeted = s->helo_refused = s->esmtp = s->authenticated = false;
 	s->eating = false;
 	s->cr = 0;
 	s->helo[0] = '\0';

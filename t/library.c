@@ -484,6 +484,10 @@ tls(void)
 	session_tls(&s);
 	CHECK(says("RCPT TO:<c@d>\r\n", "Recipient OK\r\n"));
 	start();
+	say("EHLO " WORDS TEN TEN TEN TEN TEN TEN "\r\nSTARTTLS\r\n");
+	session_tls(&s);
+	CHECK(strstr(say("MAIL FROM:<a@b>\r\n"), "Say hello first"));
+	start();
 	say("EHLO c\r\n");
 	session_tls(&s);
 	CHECK(session_want(&s) == SESSION_INPUT);

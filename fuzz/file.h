@@ -3,8 +3,8 @@
  * file.h - a file in memory, for parsers that read theirs themselves.
  *
  * Between file_begin() and file_end() each open(2) opens it, which saves the
- * system calls: they would take longer than all else.  What is said of a bad one
- * is not printed.
+ * system calls: they would take longer than all else.  What is said of a bad
+ * one is not printed.
  */
 #ifndef FUZZ_FILE_H
 #define FUZZ_FILE_H

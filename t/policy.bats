@@ -337,7 +337,7 @@ one_each() {
 		250|RSET
 		250|MAIL FROM:<"a size=1 request=junk"@b.test> AUTH=a+3D1@x.test
 		501|RCPT TO:<"b\\rsize=1"@mx.test>
-		250|RCPT TO:<size=1,request=junk>
+		250|RCPT TO:<size=1/request=junk>
 		250|RCPT TO:<"size=1 request=junk"@mx.test>
 		250|RCPT TO:<request=junk@x_size.test>
 		221|QUIT

@@ -368,8 +368,9 @@ run:
 	@$(MAKE) --no-print-directory -s all
 	@examples/run '$(PORT)' '$(MAIL)'
 
-# The sanitizers take four times as long, so not for tests of others' programs,
-# or of combined settings whose parts have tests of their own.
+# The sanitizers take four times as long, so not for tests of others' programs, of
+# combined settings whose parts have tests of their own, or, with the tag bulk, of
+# one piece of code with much data: the fuzzers do that with sanitizers.
 #
 # Tests of one file run one after the other, files at the same time, so the
 # longest come first.

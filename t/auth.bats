@@ -129,6 +129,7 @@ setup() {
 	replies 220 250 535 334 501 235 221
 }
 
+# bats test_tags=bulk
 @test "bad base64 is 501: every length mod 4 and every bad character" {
 	local text c
 
@@ -259,6 +260,7 @@ long() {
 	replies 220 250 535 235 221
 }
 
+# bats test_tags=bulk
 @test "control characters and invalid UTF-8 are not credentials" {
 	local text
 
@@ -614,6 +616,7 @@ long() {
 	done
 }
 
+# bats test_tags=bulk
 @test "after AUTH no password is left in memory, plain or base64" {
 	users >"$USERS"
 	client -o auth-file="$USERS" -o auth-cleartext=yes \

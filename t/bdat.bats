@@ -202,6 +202,7 @@ PAYLOAD='MAIL FROM:<x@x.test>\r\nRCPT TO:<x@x.test>\r\n'	# 42 octets
 	replies 220 250 250 250 451 503 221
 }
 
+# bats test_tags=bulk
 @test "a count that is not a number, or too large: 501, and the end" {
 	SYNTAX=("${STRICT[@]}")
 	local count

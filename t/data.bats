@@ -113,6 +113,7 @@ refused() {
 	kept 'a\001\010\033\0177\t\fb\n'
 }
 
+# bats test_tags=bulk
 @test "a bare LF, CR or NUL anywhere refuses the message, after its end" {
 	SYNTAX=("${STRICT[@]}")
 	local bad
@@ -167,6 +168,7 @@ octets() {
 	    cmp - "$want"
 }
 
+# bats test_tags=bulk
 @test "every octet value in a message does what it must" {
 	SYNTAX=("${STRICT[@]}")
 	local first

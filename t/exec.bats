@@ -129,6 +129,7 @@ named() {
 	said '554 5.3.0 Message refused'
 }
 
+# bats test_tags=bulk
 @test "exit status: all others are a fault of the program, so 451" {
 	local one
 

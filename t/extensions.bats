@@ -47,6 +47,7 @@ not_announced() {
 	[[ $(wc -l <<<"$KEYWORDS") == 13 ]]
 }
 
+# bats test_tags=bulk
 @test "each can be disabled, alone, in any case" {
 	local keyword
 

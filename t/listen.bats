@@ -889,6 +889,7 @@ size_is() {
 	done
 }
 
+# bats test_tags=bulk
 @test "neither listener nor session has the private key in its memory" {
 	local session
 

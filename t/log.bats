@@ -38,6 +38,7 @@ helo() {
 	done
 }
 
+# bats test_tags=bulk
 @test "what steers a terminal, is not seen or turns text round is masked" {
 	local text
 

@@ -327,6 +327,7 @@ replace() {
 	asking <<<'550 joe@mx.test'
 }
 
+# bats test_tags=bulk
 @test "cdb: each of 5000 is found, no other" {
 	local i
 

@@ -216,6 +216,7 @@ gsasl_with() {
 	logged 'status=ok mechanism=EXTERNAL user=client.test'
 }
 
+# bats test_tags=bulk
 @test "all kinds of crypt(3) that mkpasswd makes" {
 	local kind
 
@@ -284,6 +285,7 @@ wiped() {
 	((status == 0)) || fail "$*"
 }
 
+# bats test_tags=bulk
 @test "no password stays in the engine or its input, accepted or refused" {
 	local refused
 

@@ -82,6 +82,7 @@ manual() {
 	done < <(manual)
 }
 
+# bats test_tags=bulk
 @test "the words in the manual are those that the table takes" {
 	local name words word checked=0
 
@@ -129,6 +130,7 @@ manual() {
 	bad proxy-from fe80::1%eth0
 }
 
+# bats test_tags=bulk
 @test "sizes" {
 	good max-size 0
 	good max-size 1
@@ -161,6 +163,7 @@ manual() {
 	bad max-size ten
 }
 
+# bats test_tags=bulk
 @test "numbers, within their ranges" {
 	local name
 

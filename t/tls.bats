@@ -66,6 +66,7 @@ setup() {
 	[[ $(grep -c 'group=X25519' "$LOG") == 2 ]]
 }
 
+# bats test_tags=bulk
 @test "in TLS 1.2 only ephemeral keys and authenticated encryption" {
 	local cipher
 
@@ -548,6 +549,7 @@ starttls() {
 	[[ $output == *'Verified TLS connection established'* ]]
 }
 
+# bats test_tags=bulk
 @test "sslscan" {
 	starttls
 	run sslscan --starttls-smtp --no-colour "127.0.0.1:$PORT"

@@ -248,6 +248,7 @@ scram_salt() {
 	logged 'user=carl addr=local reason=cancelled'
 }
 
+# bats test_tags=bulk
 @test "SCRAM: malformed messages are 501" {
 	local text
 

@@ -527,6 +527,13 @@ power:
 	@$(MAKE) --no-print-directory -s all build/t/faults/inject
 	@t/faults/power.py -n $(CUTS) -r $(SEED) '$(DISKS)'
 
+# All that testssl.sh can find out, which takes minutes.
+testssl:
+	@t/packages $(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES) \
+	    $(FULL_PACKAGES)
+	@$(MAKE) --no-print-directory -s all tools
+	@TESTSSL_ALL=yes bats t/full/tls.bats
+
 # A listener under load, reloads and crashes; SOAK_PAUSE is between two messages
 # of one client, of which there are 200.
 SOAK_SECONDS = 60
@@ -708,8 +715,8 @@ clean:
 
 FORCE:
 .PHONY: all install-lib coverage coverage-program asan tools packages run check \
-	check-full bench model faults power soak fuzz install uninstall clean \
-	have-bsd FORCE
+	check-full bench model faults power soak testssl fuzz install uninstall \
+	clean have-bsd FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 

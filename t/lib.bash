@@ -5,7 +5,7 @@
 # tcpserver with serve and speaks to it with talk; then it looks at $output,
 # $status, $LOG and $SPOOL.  Everything lives in $BATS_TEST_TMPDIR.
 
-bats_require_minimum_version 1.5.0
+bats_require_minimum_version 1.8.0
 
 ROOT=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
 SMTPD=${SMTPD:-$ROOT/smtpd}

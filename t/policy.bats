@@ -147,6 +147,7 @@ refused() {
 	asked client_address=fe80::1
 }
 
+# bats test_tags=listener
 @test "behind tcpserver the server's address is told" {
 	answering OK
 	serve -o spool="$SPOOL" -o policy="$POLICY"
@@ -765,6 +766,7 @@ full() {
 	(($(grep -c '^request=' "$ASKED") == 1))
 }
 
+# bats test_tags=listener
 @test "after STARTTLS another transaction, and nothing said in clear" {
 	certs
 	answering OK

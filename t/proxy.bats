@@ -130,6 +130,7 @@ garbage() {
 	garbage '\r\n'
 }
 
+# bats test_tags=listener
 @test "a client that says nothing gets no banner, and not for long" {
 	SECONDS=0
 	serve -o spool="$SPOOL" -o proxy-protocol=yes -o timeout=1
@@ -138,6 +139,7 @@ garbage() {
 	logged 'in time'
 }
 
+# bats test_tags=listener
 @test "half a header does not get more time" {
 	SECONDS=0
 	serve -o spool="$SPOOL" -o proxy-protocol=yes -o timeout=1
@@ -152,6 +154,7 @@ garbage() {
 	logged 'cut short'
 }
 
+# bats test_tags=listener
 @test "a health check that goes as it came leaves no error" {
 	smtp_raw -o proxy-protocol=yes </dev/null
 	not_logged event=error
@@ -167,6 +170,7 @@ garbage() {
 	not_logged event=proxy
 }
 
+# bats test_tags=listener
 @test "a health check with LOCAL and a reset leaves no error" {
 	serve -o spool="$SPOOL" -o proxy-protocol=yes
 	printf '%s\n' '>> \r\n\r\n\0\r\nQUIT\n\x20\0\0\0' '< 220' reset | talk
@@ -204,6 +208,7 @@ garbage() {
 	done
 }
 
+# bats test_tags=listener
 @test "nothing behind the header is lost or taken: TLS from the first octet" {
 	local header
 

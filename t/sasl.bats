@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 # sasl.bats - AUTH with other people's clients, hashes, checkers and filters.
+# bats file_tags=listener
 
 load lib
 

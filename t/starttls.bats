@@ -438,6 +438,7 @@ hear() {
 	fail "not heard: $1"
 }
 
+# bats test_tags=listener
 @test "a renegotiation is refused and ends the session" {
 	s_client -tls1_2
 	tell 'EHLO client.test'
@@ -449,6 +450,7 @@ hear() {
 	not_logged 'reason=quit'
 }
 
+# bats test_tags=listener
 @test "a key update does not end it" {
 	s_client -tls1_3
 	tell 'EHLO client.test'
@@ -579,6 +581,7 @@ refused() {
 	done
 }
 
+# bats test_tags=listener
 @test "a client that does not listen to its end reads the 421, inside TLS" {
 	serve -o tls-cert="$CERTS/ec.pem" -o tls-key="$CERTS/ec.key"
 	"$PYTHON" - "$PORT" <<-'END'

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 # tls.bats - TLS itself: certificates, versions, tickets, and programs that people
 # send mail with.
+# bats file_tags=listener
 
 load lib
 load tls

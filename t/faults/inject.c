@@ -153,6 +153,14 @@ fail(struct proc *p, struct user_regs_struct *r, int error, int made)
 	ptrace(PTRACE_SETREGS, p->pid, 0, r);
 }
 
+/* The third argument is a number of octets, and not, say, how to open a file. */
+static int
+moves_octets(int call)
+{
+	return call == SYS_read || call == SYS_write || call == SYS_pread64 ||
+	    call == SYS_pwrite64 || call == SYS_sendto || call == SYS_recvfrom;
+}
+
 static void
 kill_all(void)
 {
@@ -177,6 +185,8 @@ strike(struct proc *p, struct user_regs_struct *r)
 		fail(p, r, fault.error, 1);
 		break;
 	case SHORT:
+		if (!moves_octets(p->nr))
+			break;
 		p->changed = 1;
 		if (r->rdx > 1)
 			r->rdx /= 2;

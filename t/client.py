@@ -3,10 +3,14 @@
 
 The program and its arguments are those of the script, unless it says others.
 """
+import fcntl
 import socket
 import ssl
+import struct
 import subprocess
 import sys
+import termios
+import time
 
 
 class Client:
@@ -35,6 +39,14 @@ class Client:
     def ask(self, line, code):
         self.send(line + b"\r\n")
         return self.hear(code)
+
+    def until_read(self):
+        """Returns when smtpd has read all that was sent."""
+        unread = 1
+        while unread > 0:
+            time.sleep(0.01)
+            unread, = struct.unpack("i", fcntl.ioctl(
+                self.socket, termios.TIOCOUTQ, bytes(4)))
 
     def rest(self):
         """The lines up to the end of the connection."""

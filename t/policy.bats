@@ -477,7 +477,7 @@ one_each() {
 full() {
 	{
 		cat <<-'END'
-		import os, socket, time
+		import os, socket
 		from client import Client
 		server = socket.socket(socket.AF_UNIX)
 		server.bind(os.environ['FULL'])
@@ -498,7 +498,7 @@ full() {
 	c.ask(b'HELO c', b'250')
 	c.ask(b'MAIL FROM:<a@c>', b'250')
 	c.send(b'RCPT TO:<b@mx.test>\r\n')
-	time.sleep(0.3)
+	c.until_read()
 	c.smtpd.terminate()
 	text = c.rest()
 	assert text[-2].startswith('451 '), text
@@ -511,7 +511,7 @@ full() {
 @test "a server whose backlog is full is tried until it takes us" {
 	full <<-'END'
 	c.send(b'HELO c\r\nMAIL FROM:<a@c>\r\nRCPT TO:<b@mx.test>\r\n')
-	time.sleep(0.2)
+	c.until_read()
 	server.accept()
 	asked = server.accept()[0]
 	assert asked.recv(10000).endswith(b'\n\n')

@@ -153,7 +153,7 @@ fail(struct proc *p, struct user_regs_struct *r, int error, int made)
 	ptrace(PTRACE_SETREGS, p->pid, 0, r);
 }
 
-/* The third argument is a number of octets, and not, say, how to open a file. */
+/* The third argument is a number of octets, not how to open a file. */
 static int
 moves_octets(int call)
 {

@@ -14,6 +14,10 @@ conf() {
 	    "$ROOT/examples/milters/$1" >"$DIR/$1"
 }
 
+clamd_answers() {
+	[[ $(socat -t 10 - "UNIX:$DIR/clamd.ctl" <<<PING) == PONG ]]
+}
+
 setup_file() {
 	local text
 
@@ -69,6 +73,8 @@ setup_file() {
 	    "TemporaryDirectory $DIR" 'Foreground yes' >"$DIR/clamd.conf"
 	conf clamav-milter.conf
 	server_start clamav "$DIR/log" clamd -c "$DIR/clamd.conf"
+	# Or the milter finds it down, and looks again only after a while.
+	wait_for clamd_answers
 	server_start clamav "$DIR/log" clamav-milter -c "$DIR/clamav-milter.conf"
 
 	server_dir spamass debian-spamd

@@ -123,17 +123,6 @@ bind_all(void)
 			give_up(0, "listen", err);
 }
 
-/*
- * What whoever started us left open by mistake is not to be held for ever, here
- * and in the process with the keys.
- */
-static void
-close_inherited(void)
-{
-	if (fresh_is_first() && !state_left())
-		closefrom(STDERR_FILENO + 1 + supervisor_sockets());
-}
-
 /* The sockets of LISTEN_FDS win over standard input. */
 static void
 take_given(void)
@@ -779,7 +768,7 @@ listen_run(struct connection *c, int (*load)(struct settings *, char *,
     size_t))
 {
 	l.load = load;
-	close_inherited();
+	supervisor_close_others();
 	fresh_self();
 	if (handover_at_start(&c->settings, true)) {
 		open_log(&c->settings);

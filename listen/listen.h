@@ -53,6 +53,8 @@ void	sockets_close(struct sockets *);
 
 /* How many descriptors, from 3 on, are meant for us (LISTEN_FDS). */
 int	supervisor_sockets(void);
+/* Close what was left open by mistake, unless an earlier self left it. */
+void	supervisor_close_others(void);
 /* "READY=1" or the like, if it wants to know (NOTIFY_SOCKET). */
 void	supervisor_tell(const char *what);
 

@@ -27,6 +27,14 @@ supervisor_sockets(void)
 	return err == NULL ? n : 0;
 }
 
+/* Or it would be held for ever, here and in the process with the keys. */
+void
+supervisor_close_others(void)
+{
+	if (fresh_is_first() && !state_left())
+		closefrom(STDERR_FILENO + 1 + supervisor_sockets());
+}
+
 void
 supervisor_tell(const char *what)
 {

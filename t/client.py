@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """client.py - smtpd on a socket pair, and its client, for tests in Python.
 
-The program and its arguments are those of the script, unless it says others.
+The program and its arguments are those of the script.
 """
 import fcntl
 import socket
@@ -14,9 +14,9 @@ import time
 
 
 class Client:
-    def __init__(self, command=None):
+    def __init__(self):
         self.socket, theirs = socket.socketpair()
-        self.smtpd = subprocess.Popen(command or sys.argv[1:], stdin=theirs,
+        self.smtpd = subprocess.Popen(sys.argv[1:], stdin=theirs,
                                       stdout=theirs)
         theirs.close()
         self.speak_over(self.socket)
